@@ -1,0 +1,244 @@
+/**
+ * `sage.yaml`: agents, policy and chains. Read at start and on change; a bad file never replaces a good one, and
+ * every fault is reported with its line and column.
+ */
+import { type FSWatcher, readFileSync, watch } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
+import { type Static, Type } from 'typebox';
+import type { AgentDefinition } from './agents/registry.ts';
+import {
+  type Fault,
+  faultAt,
+  formatFaults,
+  type Locate,
+  type Path,
+  readYaml,
+} from './policy/located-yaml.ts';
+
+/** One listener for one file: bounds what a directory listing or a typo can make this process hold. */
+const AGENTS_MAX = 1_000;
+const UPSTREAMS_MAX = 64;
+const ALLOW_MAX = 10_000;
+const CHAINS_MAX = 16;
+const REGISTRIES_MAX = 64;
+/** Editors write a file in several steps; one reload follows the last of them. */
+const SETTLE_MS = 50;
+
+const Milliseconds = (fallback: number, maximum = 3_600_000) =>
+  Type.Integer({ minimum: 1, maximum, default: fallback });
+
+const UpstreamSchema = Type.Union([
+  Type.String({ minLength: 1 }),
+  Type.Object(
+    { url: Type.String(), protocol: Type.Optional(Type.Enum(['http/1.1', 'h2'])) },
+    { additionalProperties: false },
+  ),
+]);
+
+const AgentSchema = Type.Object(
+  {
+    id: Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{0,62}$' }),
+    did: Type.Optional(Type.String({ pattern: '^did:[a-z0-9]+:' })),
+    upstreams: Type.Array(UpstreamSchema, { minItems: 1, maxItems: UPSTREAMS_MAX }),
+    authentication: Type.Optional(Type.Enum(['required', 'none'])),
+    allow: Type.Optional(
+      Type.Array(Type.String({ pattern: '^(\\*|did:[a-z0-9]+:)' }), { maxItems: ALLOW_MAX }),
+    ),
+    body: Type.Optional(Type.Enum(['buffer', 'stream'])),
+    on_nonce_store_down: Type.Optional(Type.Enum(['refuse', 'refuse_unsafe'])),
+    connect_timeout_ms: Type.Optional(Milliseconds(2_000)),
+    response_timeout_ms: Type.Optional(Milliseconds(30_000)),
+    body_idle_timeout_ms: Type.Optional(Milliseconds(300_000)),
+    retries: Type.Optional(Type.Integer({ minimum: 0, maximum: 5 })),
+    websocket_max_message_bytes: Type.Optional(Type.Integer({ minimum: 1, maximum: 67_108_864 })),
+  },
+  { additionalProperties: false },
+);
+
+const ChainSchema = Type.Object(
+  {
+    id: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
+    registries: Type.Array(
+      Type.Object(
+        {
+          address: Type.String({ pattern: '^0x[0-9a-fA-F]{40}$' }),
+          from_block: Type.Optional(Type.Integer({ minimum: 0 })),
+        },
+        { additionalProperties: false },
+      ),
+      { minItems: 1, maxItems: REGISTRIES_MAX },
+    ),
+    /** `safe`, or the number of blocks on top of one before a new key in it counts. */
+    finality: Type.Optional(
+      Type.Union([Type.Literal('safe'), Type.Integer({ minimum: 0, maximum: 10_000 })]),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+const ConfigSchema = Type.Object(
+  {
+    apiVersion: Type.Literal('sage/v1'),
+    agents: Type.Array(AgentSchema, { minItems: 1, maxItems: AGENTS_MAX }),
+    policy: Type.Optional(Type.String({ minLength: 1 })),
+    chains: Type.Optional(Type.Array(ChainSchema, { maxItems: CHAINS_MAX })),
+  },
+  { additionalProperties: false },
+);
+
+type ConfigFile = Static<typeof ConfigSchema>;
+type AgentEntry = ConfigFile['agents'][number];
+
+export interface ChainConfig {
+  readonly id: number;
+  readonly registries: readonly { readonly address: string; readonly fromBlock: number }[];
+  readonly finality: 'safe' | { readonly confirmations: number };
+}
+
+export interface Config {
+  readonly agents: readonly AgentDefinition[];
+  /** Absolute path of the policy file, or null: then each agent's `allow` decides. */
+  readonly policyFile: string | null;
+  readonly chains: readonly ChainConfig[];
+}
+
+/** Thrown for a file that cannot be used; its message lists every fault as `file:line:column: …`. */
+export class ConfigError extends Error {
+  readonly code = 'SAGE_CONFIG_INVALID';
+
+  constructor(message: string) {
+    super(message);
+    this.name = 'ConfigError';
+  }
+}
+
+function toUpstream(entry: AgentEntry['upstreams'][number]): { url: string; protocol: 'http/1.1' | 'h2' } {
+  return typeof entry === 'string'
+    ? { url: entry, protocol: 'http/1.1' }
+    : { url: entry.url, protocol: entry.protocol ?? 'http/1.1' };
+}
+
+function toAgent(entry: AgentEntry): AgentDefinition {
+  return {
+    id: entry.id,
+    ...(entry.did === undefined ? {} : { did: entry.did }),
+    upstreams: entry.upstreams.map(toUpstream),
+    authentication: entry.authentication ?? 'required',
+    allow: entry.allow ?? [],
+    body: entry.body ?? 'buffer',
+    onNonceStoreDown: entry.on_nonce_store_down ?? 'refuse_unsafe',
+    timeouts: {
+      connectMs: entry.connect_timeout_ms ?? 2_000,
+      headersMs: entry.response_timeout_ms ?? 30_000,
+      bodyIdleMs: entry.body_idle_timeout_ms ?? 300_000,
+    },
+    retries: entry.retries ?? 1,
+    websocketMaxMessageBytes: entry.websocket_max_message_bytes ?? 1_048_576,
+  };
+}
+
+/** What a schema cannot say: ids used once, URLs that can be called. */
+function checkMeaning(file: ConfigFile, locate: Locate): Fault[] {
+  const faults: Fault[] = [];
+  const fault = (path: Path, message: string): void => {
+    faults.push(faultAt(locate, { path, message, part: 'value' }));
+  };
+  const seen = new Set<string>();
+  file.agents.forEach((agent, index) => {
+    if (seen.has(agent.id)) fault(['agents', index, 'id'], `agent id "${agent.id}" is used twice`);
+    seen.add(agent.id);
+    if (agent.authentication === 'none' && agent.allow !== undefined) {
+      fault(['agents', index, 'allow'], '"allow" has no meaning with authentication: none');
+    }
+    agent.upstreams.forEach((entry, position) => {
+      const { url } = toUpstream(entry);
+      const parsed = URL.canParse(url) ? new URL(url) : null;
+      if (
+        parsed === null ||
+        (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') ||
+        parsed.origin !== url.replace(/\/$/, '')
+      ) {
+        fault(
+          ['agents', index, 'upstreams', position],
+          'an upstream is an origin such as http://127.0.0.1:9100, without path or credentials',
+        );
+      }
+    });
+  });
+  return faults;
+}
+
+/**
+ * Reads the text of a `sage.yaml`.
+ * @throws {ConfigError} listing every fault.
+ */
+export function parseConfig(text: string, file: string): Config {
+  const read = readYaml(text, ConfigSchema);
+  if (!read.ok) throw new ConfigError(formatFaults(file, read.faults));
+  const faults = checkMeaning(read.value, read.locate);
+  if (faults.length > 0) throw new ConfigError(formatFaults(file, faults));
+  return {
+    agents: read.value.agents.map(toAgent),
+    policyFile: read.value.policy === undefined ? null : resolve(dirname(file), read.value.policy),
+    chains: (read.value.chains ?? []).map((chain) => ({
+      id: chain.id,
+      registries: chain.registries.map((r) => ({
+        address: r.address.toLowerCase(),
+        fromBlock: r.from_block ?? 0,
+      })),
+      finality: typeof chain.finality === 'number' ? { confirmations: chain.finality } : 'safe',
+    })),
+  };
+}
+
+/** @throws {ConfigError} for an unreadable file as for a bad one. */
+export function readConfig(file: string): Config {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new ConfigError(
+      `cannot read ${file}: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}; set CONFIG_FILE or write it`,
+    );
+  }
+  return parseConfig(text, file);
+}
+
+export interface ConfigWatch {
+  close(): void;
+}
+
+/**
+ * Calls `onConfig` with each new good configuration and `onFault` with the message of each bad one. The folder is
+ * watched, not the file, so that rename-and-replace and swapped symbolic links are seen.
+ */
+export function watchConfig(
+  file: string,
+  onConfig: (config: Config) => void,
+  onFault: (message: string) => void,
+): ConfigWatch {
+  let lastText = readFileSync(file, 'utf8');
+  let timer: NodeJS.Timeout | undefined;
+  const reload = (): void => {
+    try {
+      const text = readFileSync(file, 'utf8');
+      if (text === lastText) return;
+      lastText = text;
+      onConfig(parseConfig(text, file));
+    } catch (error) {
+      onFault((error as Error).message);
+    }
+  };
+  const watcher: FSWatcher = watch(dirname(resolve(file)), { persistent: false }, (_event, name) => {
+    if (name !== null && name !== basename(file) && !name.startsWith('..')) return;
+    clearTimeout(timer);
+    timer = setTimeout(reload, SETTLE_MS);
+  });
+  watcher.on('error', (error) => onFault(`watching ${file} failed: ${error.message}`));
+  return {
+    close() {
+      clearTimeout(timer);
+      watcher.close();
+    },
+  };
+}
