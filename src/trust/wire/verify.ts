@@ -1,0 +1,128 @@
+/**
+ * What must hold of a signature before its key is worth asking for, and the bytes the key is asked about
+ * (RFC 9421, sections 2.5 and 3.2). In this order: algorithm, time, coverage, base.
+ */
+import { Buffer } from 'node:buffer';
+import { componentValue } from './component-value.ts';
+import type { Component } from './components.ts';
+import { WireError } from './errors.ts';
+import type { MessageView, RequestView } from './message.ts';
+import type { Signature, SignatureParams } from './signature-input.ts';
+
+/** How long after `created` a signature counts. */
+export const MAX_AGE_SECONDS = 60;
+/** How far the caller's clock may be from ours. */
+export const SKEW_SECONDS = 5;
+
+export interface TimeBounds {
+  readonly maxAgeSeconds?: number;
+  readonly skewSeconds?: number;
+}
+
+/**
+ * `created` is required, not in the future and not too old; `expires` is honoured to the second: the signer
+ * chose it, so no skew is granted.
+ * @param nowSeconds seconds since the epoch, fractions allowed
+ * @throws {WireError} parameter_missing, created_in_future, signature_too_old, signature_expired
+ */
+export function checkTime(
+  params: Readonly<SignatureParams>,
+  nowSeconds: number,
+  bounds: TimeBounds = {},
+): void {
+  const { maxAgeSeconds = MAX_AGE_SECONDS, skewSeconds = SKEW_SECONDS } = bounds;
+  const { created, expires } = params;
+  if (created === undefined) throw new WireError('parameter_missing', 'created');
+  // Written so that a clock that is not a number refuses.
+  if (!(created <= nowSeconds + skewSeconds)) throw new WireError('created_in_future', String(created));
+  if (!(nowSeconds <= created + maxAgeSeconds + skewSeconds))
+    throw new WireError('signature_too_old', String(created));
+  if (expires !== undefined && !(nowSeconds <= expires))
+    throw new WireError('signature_expired', String(expires));
+}
+
+/** The last moment, in seconds since the epoch, at which `checkTime` accepts: how long a nonce must be remembered. */
+export function acceptableUntil(params: Readonly<SignatureParams>, bounds: TimeBounds = {}): number {
+  const { maxAgeSeconds = MAX_AGE_SECONDS, skewSeconds = SKEW_SECONDS } = bounds;
+  const byAge = (params.created ?? 0) + maxAgeSeconds + skewSeconds;
+  return params.expires === undefined ? byAge : Math.min(byAge, params.expires);
+}
+
+/**
+ * Before any key is looked up: is the algorithm it names, if it names one, any of ours?
+ * @throws {WireError} algorithm_unsupported
+ */
+export function checkAlgorithmSupported(
+  params: Readonly<SignatureParams>,
+  supported: { has(name: string): boolean },
+): void {
+  if (params.alg !== undefined && !supported.has(params.alg)) {
+    throw new WireError('algorithm_unsupported', params.alg);
+  }
+}
+
+/**
+ * The algorithm is the key's; `alg` can agree with it, never choose it (sections 3.2, step 6, and 7.3.6).
+ * @throws {WireError} algorithm_mismatch
+ */
+export function checkAlgorithmAgrees(params: Readonly<SignatureParams>, keyAlgorithm: string): void {
+  if (params.alg !== undefined && params.alg !== keyAlgorithm)
+    throw new WireError('algorithm_mismatch', params.alg);
+}
+
+export interface CoverageRequirement {
+  /** Whether content follows: then its digest has to be covered. */
+  readonly hasBody: boolean;
+  /** Canonical identifiers a profile or policy asks for besides. */
+  readonly also?: readonly string[];
+}
+
+/**
+ * What a request's signature must cover, so that it fits this request and no other (section 7.2.1). A component
+ * counts only with its exact parameters: `"content-digest";key="sha-256"` is not `"content-digest"`.
+ * @throws {WireError} parameter_missing, coverage_insufficient
+ */
+export function checkCoverage(
+  signature: Signature,
+  view: RequestView,
+  requirement: CoverageRequirement,
+): void {
+  const { params, covered } = signature;
+  if (params.created === undefined) throw new WireError('parameter_missing', 'created');
+  if (params.keyid === undefined) throw new WireError('parameter_missing', 'keyid');
+  if (params.nonce === undefined) throw new WireError('parameter_missing', 'nonce');
+  require(covered, '"@method"');
+  if (!covered.has('"@target-uri"')) {
+    // `@authority` alone would replay on any path, `@path` alone on any host.
+    require(covered, '"@authority"');
+    require(covered, '"@path"');
+    if (view.queryAt >= 0) require(covered, '"@query"');
+  }
+  if (requirement.hasBody) require(covered, '"content-digest"');
+  if (!covered.has('"authorization"') && view.fields.has('authorization'))
+    require(covered, '"authorization"');
+  if (requirement.also !== undefined) for (const identifier of requirement.also) require(covered, identifier);
+}
+
+function require(covered: ReadonlySet<string>, identifier: string): void {
+  if (!covered.has(identifier)) throw new WireError('coverage_insufficient', identifier);
+}
+
+/**
+ * The signature base (section 2.5) of a received signature, as the bytes its key verifies.
+ * @throws {WireError} as `componentValue` does
+ */
+export function signatureBase(
+  signature: Pick<Signature, 'components' | 'paramsLine'>,
+  view: MessageView,
+): Buffer {
+  return baseOf(signature.components, signature.paramsLine, view);
+}
+
+/** The same before there is a signature. @throws {WireError} as `componentValue` does */
+export function baseOf(components: readonly Component[], paramsLine: string, view: MessageView): Buffer {
+  let text = '';
+  for (const component of components) text += `${component.identifier}: ${componentValue(component, view)}\n`;
+  // Every piece is ASCII by now: values were checked, identifiers and parameters are structured fields.
+  return Buffer.from(`${text}"@signature-params": ${paramsLine}`, 'latin1');
+}
