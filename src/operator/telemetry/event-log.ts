@@ -1,0 +1,38 @@
+/** Log lines for what the other rooms report: rare events, one line each. */
+import type { Logger } from 'pino';
+import type { ChainHead, CircuitChange, PolicyReload } from './events.ts';
+
+export interface EventLog {
+  readonly circuitChanged: (event: CircuitChange) => void;
+  readonly policyReloaded: (event: PolicyReload) => void;
+  readonly policyRefused: (event: unknown) => void;
+  readonly chainHead: (event: ChainHead) => void;
+}
+
+/** Chains remembered, so that only a change of connection is a line; heads come with every block. */
+const CHAINS_MAX = 32;
+
+/** Lines through `logger`, which redacts what the events carry. */
+export function createEventLog(logger: Logger): EventLog {
+  const connected = new Map<string, boolean>();
+  return {
+    circuitChanged({ agentId, instance, state }) {
+      const level = state === 'closed' ? 'info' : 'warn';
+      logger[level]({ agent: agentId, instance, state }, 'circuit changed');
+    },
+    policyReloaded({ revision, rules }) {
+      logger.info({ revision, rules }, 'policy in force');
+    },
+    policyRefused(event) {
+      logger.error({ refused: event }, 'policy refused; the one before stays in force');
+    },
+    chainHead(event) {
+      const chain = String(event.chainId);
+      const before = connected.get(chain);
+      if (before === event.connected || (before === undefined && connected.size >= CHAINS_MAX)) return;
+      connected.set(chain, event.connected);
+      if (event.connected) logger.info({ chain }, 'chain connected');
+      else logger.warn({ chain }, 'chain not reachable');
+    },
+  };
+}

@@ -1,0 +1,50 @@
+import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
+import type { Logger } from 'pino';
+import { createEventLog } from './event-log.ts';
+import { type Events, listen } from './events.ts';
+import type { Metrics } from './metrics.ts';
+import { createRequestLog } from './request-log.ts';
+import type { Tracing } from './tracing.ts';
+
+export interface TelemetryOptions {
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  /** Null when `OTEL_EXPORTER_OTLP_ENDPOINT` is not set. */
+  readonly tracing: Tracing | null;
+}
+
+/** Subscribes to what the other rooms publish and lets go when the server has closed. Register it first. */
+function telemetry(app: FastifyInstance, options: TelemetryOptions, done: () => void): void {
+  const { metrics, logger, tracing } = options;
+  const requests = createRequestLog(logger, metrics.requestLineSuppressed);
+  const events = createEventLog(logger);
+  const failed = (name: keyof Events, error: unknown): void => {
+    metrics.subscriberFailed(name);
+    logger.error({ err: error, channel: name }, 'telemetry subscriber failed');
+  };
+  // Each a subscription of its own: one that throws takes nothing from the others.
+  const subscriptions = [
+    listen('sage:request.started', metrics.requestStarted, failed),
+    listen('sage:request.finished', metrics.requestFinished, failed),
+    listen('sage:request.finished', requests.finished, failed),
+    listen('sage:did.resolution', metrics.didResolved, failed),
+    listen('sage:did.purge', metrics.didPurged, failed),
+    listen('sage:circuit', metrics.circuitChanged, failed),
+    listen('sage:circuit', events.circuitChanged, failed),
+    listen('sage:policy.reloaded', metrics.policyReloaded, failed),
+    listen('sage:policy.reloaded', events.policyReloaded, failed),
+    listen('sage:policy.refused', metrics.policyRefused, failed),
+    listen('sage:policy.refused', events.policyRefused, failed),
+    listen('sage:chain.head', metrics.chainHead, failed),
+    listen('sage:chain.head', events.chainHead, failed),
+  ];
+  if (tracing !== null) subscriptions.push(listen('sage:request.finished', tracing.finished, failed));
+  app.addHook('onClose', async () => {
+    for (const stop of subscriptions) stop();
+    await tracing?.close();
+  });
+  done();
+}
+
+export const telemetryPlugin = fp(telemetry, { name: 'sage-telemetry', fastify: '5.x' });

@@ -1,0 +1,126 @@
+/**
+ * What keeps secrets out of the log and out of health answers. Three nets, because each has holes:
+ *  1. by name: members called `authorization`, `signature`, `…token…` and their like are replaced, at any depth;
+ *  2. by shape: URLs are cut to their origin (an RPC URL's path or query *is* its key, userinfo is a password),
+ *     bearer and basic credentials are cut to their scheme;
+ *  3. by value: the secrets this process was configured with are masked wherever they turn up.
+ */
+
+export const REDACTED = '[redacted]';
+
+/** Deeper than any object logged on purpose; what lies below is not walked, and so not printed. */
+const DEPTH_MAX = 6;
+/** Members of one object or array that are printed. */
+const MEMBERS_MAX = 100;
+/** Characters of one string that are printed; a stack trace fits. */
+const STRING_LENGTH_MAX = 8192;
+/** A shorter "secret" would mask ordinary words. */
+const SECRET_LENGTH_MIN = 8;
+
+const SENSITIVE_NAME =
+  /^(?:proxy-)?authorization$|^(?:set-)?cookie$|^signature$|api[-_]?key|token|secret|passw|passphrase|private[-_]?key|credential|mnemonic|^(?:session|bearer|jwt|otp|pin)$/i;
+/** Private members of a JSON Web Key (RFC 7518, sections 6.2.2, 6.3.2 and 6.4). */
+const JWK_PRIVATE = new Set(['d', 'p', 'q', 'dp', 'dq', 'qi', 'k', 'oth']);
+
+/** A URL as it stands in text, or in a JSON string, where `\"` must not end it. `file:` holds no authority and is kept. */
+const URL_IN_TEXT = /\b(?!file:)([a-z][a-z0-9+.-]{1,20}):\/\/((?:\\.|[^\s"\\<>`|])*)/gi;
+const HOST_AT_START = /^(?:\[[0-9a-f:.]*\]|[\w.-]*)(?::\d{1,5})?/i;
+/** What may follow a host in prose and says nothing. */
+const HARMLESS_TAIL = /^[/),.;:'\]}]*$/;
+const CREDENTIAL_IN_TEXT = /\b(bearer|basic)\s+[\w.~+/=:-]{4,}/gi;
+
+/** `https://user:pw@rpc.example/v3/KEY?x=1` becomes `https://[redacted]@rpc.example/[redacted]`. */
+function cutUrl(_match: string, scheme: string, rest: string): string {
+  const at = rest.lastIndexOf('@');
+  const user = at === -1 ? '' : `${REDACTED}@`;
+  const host = HOST_AT_START.exec(rest.slice(at + 1))?.[0] ?? '';
+  const tail = rest.slice(at + 1 + host.length);
+  return `${scheme}://${user}${host}${HARMLESS_TAIL.test(tail) ? tail : `/${REDACTED}`}`;
+}
+
+/** Cuts URLs to their origins and credentials to their schemes. Safe on text and on a line of JSON. */
+export function scrubText(text: string): string {
+  let clean = text;
+  if (clean.includes('://')) clean = clean.replace(URL_IN_TEXT, cutUrl);
+  // A cheap look first: almost no line has credentials in it.
+  if (/\b(?:bearer|basic)\s/i.test(clean)) clean = clean.replace(CREDENTIAL_IN_TEXT, `$1 ${REDACTED}`);
+  return clean;
+}
+
+/** A function that masks each of `secrets` (and its JSON spelling) and then scrubs by shape. */
+export function createScrubber(secrets: readonly string[]): (text: string) => string {
+  const needles = new Set<string>();
+  for (const secret of secrets) {
+    if (secret.length < SECRET_LENGTH_MIN) continue;
+    needles.add(secret);
+    needles.add(JSON.stringify(secret).slice(1, -1));
+    needles.add(encodeURIComponent(secret));
+  }
+  const list = [...needles];
+  return (text) => {
+    let clean = text;
+    for (const needle of list) {
+      if (clean.includes(needle)) clean = clean.replaceAll(needle, REDACTED);
+    }
+    return scrubText(clean);
+  };
+}
+
+function fromError(error: Error, depth: number): Record<string, unknown> {
+  const plain: Record<string, unknown> = { type: error.name, message: clip(error.message) };
+  if (error.stack !== undefined) plain.stack = clip(error.stack);
+  if (error.cause !== undefined) plain.cause = walk(error.cause, depth + 1);
+  return Object.assign(plain, members(error, depth));
+}
+
+function clip(text: string): string {
+  return text.length <= STRING_LENGTH_MAX ? text : `${text.slice(0, STRING_LENGTH_MAX)}…`;
+}
+
+function members(value: object, depth: number): Record<string, unknown> {
+  const plain: Record<string, unknown> = {};
+  const isJwk = 'kty' in value;
+  let count = 0;
+  for (const [name, member] of Object.entries(value)) {
+    if (++count > MEMBERS_MAX) {
+      plain['…'] = 'more members';
+      break;
+    }
+    plain[name] =
+      SENSITIVE_NAME.test(name) || (isJwk && JWK_PRIVATE.has(name)) ? REDACTED : walk(member, depth + 1);
+  }
+  return plain;
+}
+
+/** Flat name, value lists are how Node gives raw headers, so a sensitive name hides the element after it. */
+function elements(value: readonly unknown[], depth: number): unknown[] {
+  const plain: unknown[] = [];
+  for (const element of value.slice(0, MEMBERS_MAX)) {
+    const before = value[plain.length - 1];
+    const hidden = plain.length > 0 && typeof before === 'string' && SENSITIVE_NAME.test(before);
+    plain.push(hidden ? REDACTED : walk(element, depth + 1));
+  }
+  if (value.length > MEMBERS_MAX) plain.push('…');
+  return plain;
+}
+
+function walk(value: unknown, depth: number): unknown {
+  if (typeof value === 'string') return clip(value);
+  if (typeof value === 'bigint') return value.toString();
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString();
+  // Bytes are keys, bodies and signatures; none of them belongs in a log.
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return `[${value.byteLength} bytes]`;
+  if (depth >= DEPTH_MAX) return '[deeper]';
+  if (value instanceof Error) return fromError(value, depth);
+  if (value instanceof Map) return members(Object.fromEntries(value), depth);
+  if (value instanceof Set) return elements([...value], depth);
+  if (Array.isArray(value)) return elements(value, depth);
+  return members(value, depth);
+}
+
+/** A copy of `value` without sensitive members, bounded in depth, width and length. */
+export function redactMembers(value: object): Record<string, unknown> {
+  if (value instanceof Error) return fromError(value, 0);
+  return members(value, 0);
+}
