@@ -152,6 +152,12 @@ export function responseView(parts: ResponseParts): ResponseView {
   };
 }
 
+/** A view of either kind from its parts; a view is given back as it is. @throws {WireError} too_many_fields */
+export function messageView(message: MessageView | RequestParts | ResponseParts): MessageView {
+  if ('kind' in message) return message;
+  return 'method' in message ? requestView(message) : responseView(message);
+}
+
 /** The absolute form (RFC 9112, section 3.2.2) has a scheme and an authority before its path. */
 function pathStart(target: string): number {
   const authorityAt = absoluteAuthorityStart(target);

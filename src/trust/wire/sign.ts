@@ -2,11 +2,15 @@
 import { Buffer } from 'node:buffer';
 import { COMPONENTS_MAX, componentList, plainIdentifier } from './components.ts';
 import { WireError } from './errors.ts';
-import type { MessageView } from './message.ts';
+import type { MessageView, RequestParts, ResponseParts } from './message.ts';
+import { messageView } from './message.ts';
 import { serialiseKey, serialiseParameters } from './serialise.ts';
 import type { SignatureParams } from './signature-input.ts';
 import type { BareItem } from './structured-fields.ts';
 import { baseOf } from './verify.ts';
+
+/** A view, or the parts of one. */
+export type Signable = MessageView | RequestParts | ResponseParts;
 
 export interface SignatureRequest {
   readonly label: string;
@@ -34,7 +38,7 @@ const PARAMETERS = ['created', 'expires', 'nonce', 'keyid', 'alg', 'tag'] as con
  * For signers that answer later.
  * @throws {WireError} when a component is not valid or not in the message, or a parameter cannot be written
  */
-export function prepareSignature(view: MessageView, request: SignatureRequest): PreparedSignature {
+export function prepareSignature(message: Signable, request: SignatureRequest): PreparedSignature {
   const label = serialiseKey(request.label);
   if (request.components.length > COMPONENTS_MAX) throw new WireError('too_many_components');
   const identifiers = request.components.map((one) => (one.startsWith('"') ? one : plainIdentifier(one)));
@@ -46,7 +50,7 @@ export function prepareSignature(view: MessageView, request: SignatureRequest): 
   }
   const paramsLine = list.text + serialiseParameters(params);
   return {
-    base: baseOf(list.components, paramsLine, view),
+    base: baseOf(list.components, paramsLine, messageView(message)),
     finish: (signature) => ({
       signatureInput: `${label}=${paramsLine}`,
       signature: `${label}=:${bufferOf(signature).toString('base64')}:`,
@@ -56,11 +60,11 @@ export function prepareSignature(view: MessageView, request: SignatureRequest): 
 
 /** @throws {WireError} as `prepareSignature` does */
 export function signMessage(
-  view: MessageView,
+  message: Signable,
   request: SignatureRequest,
   sign: (base: Uint8Array) => Uint8Array,
 ): SignatureFields {
-  const prepared = prepareSignature(view, request);
+  const prepared = prepareSignature(message, request);
   return prepared.finish(sign(prepared.base));
 }
 

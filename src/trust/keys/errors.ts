@@ -1,0 +1,31 @@
+/** Why a key is not accepted. All of them are found when a key is imported, never while a request waits. */
+
+const CATALOGUE = {
+  key_malformed: 'the key cannot be read',
+  key_type_unsupported: 'keys of this type are not supported',
+  key_curve_unsupported: 'keys on this curve are not supported',
+  key_secp256k1_unsupported: 'secp256k1 keys are not supported yet',
+  key_too_weak: 'the key is too short, or its parameters make it worthless',
+  key_too_large: 'the key is so large that verifying with it would cost too much',
+  key_low_order: 'the key is a point of small order: signatures of others verify with it',
+  key_not_public: 'a private key was given where a public one belongs',
+  key_not_for_signatures: 'the key says that it is not meant for signatures',
+  key_algorithm_mismatch: 'the key cannot be used with the algorithm asked for',
+  key_algorithm_disabled: 'rsa-v1_5-sha256 is off unless it is asked for',
+  key_published: 'the private half of this key is printed in RFC 9421',
+} as const;
+
+export type KeyErrorCode = keyof typeof CATALOGUE;
+
+/** The catalogue as data, for the page that documents the codes. */
+export const KEY_ERRORS: Readonly<Record<KeyErrorCode, string>> = CATALOGUE;
+
+export class KeyError extends Error {
+  readonly code: KeyErrorCode;
+
+  constructor(code: KeyErrorCode, cause?: unknown) {
+    super(CATALOGUE[code], cause === undefined ? undefined : { cause });
+    this.name = 'KeyError';
+    this.code = code;
+  }
+}
