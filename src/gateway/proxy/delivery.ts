@@ -153,7 +153,7 @@ export class Delivery implements AttemptListener, OpenExchange, UploadListener {
 
   uploaded(bytes: number): void {
     this.#exchange.record.bytesIn += bytes;
-    if (this.#phase === 'sending') this.#refreshDeadline();
+    if (this.#phase === 'sending' || this.#phase === 'answering') this.#refreshDeadline();
   }
 
   uploadComplete(): void {

@@ -51,8 +51,8 @@ function openPool(upstream: UpstreamDefinition, timeouts: AgentTimeouts): Upstre
     headersTimeout: h2 ? timeouts.headersMs : 0,
     bodyTimeout: h2 ? timeouts.bodyIdleMs : 0,
     allowH2: h2,
-    useH2c: h2 && !secure,
-    ...(h2 ? { maxConcurrentStreams: H2_STREAMS_MAX } : {}),
+    // At the top level: Pool ignores `h2Options.useH2c`.
+    ...(h2 ? { useH2c: !secure, maxConcurrentStreams: H2_STREAMS_MAX } : {}),
     connect: {
       timeout: timeouts.connectMs,
       ...(upstream.ca === undefined ? {} : { ca: upstream.ca }),
