@@ -1,5 +1,5 @@
 /** The primitives behind each algorithm name (RFC 9421, section 3.3), given a key that was already checked. */
-import type { KeyObject } from 'node:crypto';
+import type { KeyObject, SignKeyObjectInput } from 'node:crypto';
 import { constants, createHmac, sign as nodeSign, verify as nodeVerify, timingSafeEqual } from 'node:crypto';
 import type { SignatureAlgorithm } from './key.ts';
 
@@ -41,10 +41,7 @@ export function ecdsaSigner(key: KeyObject, algorithm: EcdsaAlgorithm): Sign {
   return (data) => nodeSign(hash, data, options);
 }
 
-function rsaOptions(
-  key: KeyObject,
-  algorithm: RsaAlgorithm,
-): [hash: string, options: object & { key: KeyObject }] {
+function rsaOptions(key: KeyObject, algorithm: RsaAlgorithm): [hash: string, options: SignKeyObjectInput] {
   return algorithm === 'rsa-pss-sha512'
     ? ['sha512', { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: PSS_SALT_BYTES }]
     : ['sha256', { key, padding: constants.RSA_PKCS1_PADDING }];

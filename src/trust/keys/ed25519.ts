@@ -12,8 +12,8 @@ const SIGNATURE_BYTES = 64;
 type Engine = 'libsodium' | 'node:crypto';
 
 interface Sodium {
-  crypto_sign_detached(signature: Uint8Array, data: Uint8Array, secretKey: Uint8Array): void;
-  crypto_sign_verify_detached(signature: Uint8Array, data: Uint8Array, publicKey: Uint8Array): boolean;
+  crypto_sign_detached: (signature: Uint8Array, data: Uint8Array, secretKey: Uint8Array) => void;
+  crypto_sign_verify_detached: (signature: Uint8Array, data: Uint8Array, publicKey: Uint8Array) => boolean;
 }
 
 const sodium = loadSodium();

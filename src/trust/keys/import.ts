@@ -3,7 +3,7 @@
  * requests; what is refused here never reaches one. Each way in ends in a JWK of the few members that matter,
  * so that one set of checks holds for all.
  */
-import type { JsonWebKey, KeyObject } from 'node:crypto';
+import type { KeyObject, webcrypto } from 'node:crypto';
 import { createPublicKey, createSecretKey, ECDH } from 'node:crypto';
 import { base58btc } from 'multiformats/bases/base58';
 import type { EcdsaAlgorithm, RsaAlgorithm } from './algorithms.ts';
@@ -105,7 +105,7 @@ export function importSpki(spki: string | Uint8Array, options: ImportOptions = {
 
 /** A public KeyObject. @throws {KeyError} any of its codes */
 export function importPublicKey(key: KeyObject, options: ImportOptions = {}): VerificationKey {
-  let jwk: JsonWebKey;
+  let jwk: webcrypto.JsonWebKey;
   try {
     jwk = (key.asymmetricKeyType === 'rsa-pss' ? plainRsaKey(key) : key).export({ format: 'jwk' });
   } catch (error) {
@@ -211,7 +211,7 @@ function bytesOf(value: unknown): Buffer {
 }
 
 /** OpenSSL refuses points that are not on their curve here. */
-function readJwk(jwk: JsonWebKey): KeyObject {
+function readJwk(jwk: webcrypto.JsonWebKey): KeyObject {
   try {
     return createPublicKey({ key: jwk, format: 'jwk' });
   } catch (error) {

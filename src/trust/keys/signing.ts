@@ -1,5 +1,5 @@
 /** Keys of our own and of the SDK's users: the private halves, and new ones. */
-import type { JsonWebKey, KeyObject } from 'node:crypto';
+import type { KeyObject, webcrypto } from 'node:crypto';
 import { createPrivateKey, createPublicKey, createSecretKey, ECDH, generateKeyPairSync } from 'node:crypto';
 import { base58btc } from 'multiformats/bases/base58';
 import type { EcdsaAlgorithm } from './algorithms.ts';
@@ -26,7 +26,7 @@ export function signingKey(key: KeyObject, options: SigningOptions = {}): Signin
 }
 
 /** A private JWK. @throws {KeyError} any of its codes */
-export function importSigningJwk(jwk: JsonWebKey, options: SigningOptions = {}): SigningKey {
+export function importSigningJwk(jwk: webcrypto.JsonWebKey, options: SigningOptions = {}): SigningKey {
   let key: KeyObject;
   try {
     key = createPrivateKey({ key: jwk, format: 'jwk' });
@@ -61,8 +61,8 @@ function signer(key: KeyObject, algorithm: SignatureAlgorithm): SigningKey['sign
 
 export interface NewKey {
   readonly signing: SigningKey;
-  readonly publicJwk: JsonWebKey;
-  readonly privateJwk: JsonWebKey;
+  readonly publicJwk: webcrypto.JsonWebKey;
+  readonly privateJwk: webcrypto.JsonWebKey;
   /** Multibase Multikey of the public half; null for RSA, which has none worth using. */
   readonly multikey: string | null;
 }
@@ -94,7 +94,7 @@ function generate(algorithm: SignatureAlgorithm): { privateKey: KeyObject; publi
   }
 }
 
-function multikeyOf(algorithm: SignatureAlgorithm, jwk: JsonWebKey): string | null {
+function multikeyOf(algorithm: SignatureAlgorithm, jwk: webcrypto.JsonWebKey): string | null {
   const x = Buffer.from(jwk.x ?? '', 'base64url');
   const y = Buffer.from(jwk.y ?? '', 'base64url');
   if (algorithm === 'ed25519') return base58btc.encode(Buffer.concat([Buffer.from([0xed, 0x01]), x]));

@@ -66,15 +66,14 @@ export function checkAlgorithmSupported(
  * @throws {WireError} algorithm_mismatch
  */
 export function checkAlgorithmAgrees(params: Readonly<SignatureParams>, keyAlgorithm: string): void {
-  if (params.alg !== undefined && params.alg !== keyAlgorithm)
+  if (params.alg !== undefined && params.alg !== keyAlgorithm) {
     throw new WireError('algorithm_mismatch', params.alg);
+  }
 }
 
 export interface CoverageRequirement {
   /** Whether content follows: then its digest has to be covered. */
   readonly hasBody: boolean;
-  /** Canonical identifiers a profile or policy asks for besides. */
-  readonly also?: readonly string[];
 }
 
 /**
@@ -91,20 +90,19 @@ export function checkCoverage(
   if (params.created === undefined) throw new WireError('parameter_missing', 'created');
   if (params.keyid === undefined) throw new WireError('parameter_missing', 'keyid');
   if (params.nonce === undefined) throw new WireError('parameter_missing', 'nonce');
-  require(covered, '"@method"');
+  mustCover(covered, '"@method"');
   if (!covered.has('"@target-uri"')) {
     // `@authority` alone would replay on any path, `@path` alone on any host.
-    require(covered, '"@authority"');
-    require(covered, '"@path"');
-    if (view.queryAt >= 0) require(covered, '"@query"');
+    mustCover(covered, '"@authority"');
+    mustCover(covered, '"@path"');
+    if (view.queryAt >= 0) mustCover(covered, '"@query"');
   }
-  if (requirement.hasBody) require(covered, '"content-digest"');
+  if (requirement.hasBody) mustCover(covered, '"content-digest"');
   if (!covered.has('"authorization"') && view.fields.has('authorization'))
-    require(covered, '"authorization"');
-  if (requirement.also !== undefined) for (const identifier of requirement.also) require(covered, identifier);
+    mustCover(covered, '"authorization"');
 }
 
-function require(covered: ReadonlySet<string>, identifier: string): void {
+function mustCover(covered: ReadonlySet<string>, identifier: string): void {
   if (!covered.has(identifier)) throw new WireError('coverage_insufficient', identifier);
 }
 
