@@ -1,0 +1,16 @@
+/** What the store can fail with. Its texts are for operators: they never hold a password or a key. */
+import createError from '@fastify/error';
+
+/** At start: the address of Redis cannot be used at all. */
+export const RedisUrlInvalid = createError<[string]>(
+  'REDIS_URL_INVALID',
+  'REDIS_URL must be redis://host:port or rediss://host:port: %s',
+  500,
+);
+
+/** Redis does not answer, or not in time. */
+export const RedisUnavailable = createError<[string, string]>(
+  'REDIS_UNAVAILABLE',
+  'Redis at %s is not available: %s',
+  503,
+);

@@ -1,0 +1,33 @@
+/** The Lua scripts, read once at start; ioredis sends them by hash and loads them where a server lacks them. */
+import { readFileSync } from 'node:fs';
+import { Redis, type RedisOptions } from 'ioredis';
+
+/** Each script is a method of the client; what it takes and returns is told at the head of its file. */
+export interface ScriptedRedis extends Redis {
+  gcra(bucket: string, priceUs: number, capacityUs: number): Promise<number>;
+  heartbeat(
+    nodes: string,
+    memory: string,
+    node: string,
+    runId: string,
+    goneMs: number,
+    nowMs: number,
+  ): Promise<[number, number]>;
+  block(blocks: string, address: string, forMs: number, most: number, channel: string): Promise<number>;
+  blocked(blocks: string, most: number): Promise<(string | number)[]>;
+}
+
+const KEYS = { gcra: 1, heartbeat: 2, block: 1, blocked: 1 } as const;
+
+/** A client that knows the scripts; it does not connect before `connect()` is called. */
+export function createClient(url: string, options: RedisOptions): ScriptedRedis {
+  const scripts = Object.fromEntries(
+    Object.entries(KEYS).map(([name, numberOfKeys]) => {
+      const lua = readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8');
+      return [name, { lua, numberOfKeys }] as const;
+    }),
+  );
+  // ioredis adds the scripts as methods at run time, which its types cannot say.
+  const all: RedisOptions = { ...options, lazyConnect: true, scripts };
+  return new Redis(url, all) as ScriptedRedis;
+}
