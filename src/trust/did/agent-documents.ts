@@ -1,0 +1,183 @@
+/**
+ * Where the documents of did:sage come from when memory has none: the shared tier, then the chain. Concurrent
+ * misses of one DID share one flight; a flight whose DID is purged while it is under way starts over, so what it
+ * brings is never older than the last purge.
+ */
+import type { AgentLocation } from './did-url.ts';
+import { type AgentDocument, documentOf } from './document.ts';
+import { DidError } from './errors.ts';
+import type { AgentKeys, ChainReader, ResolverLog, SharedKeyCache } from './ports.ts';
+import { openDocument, sealDocument } from './sealed.ts';
+import type { Withdrawals } from './withdrawals.ts';
+
+/** Resolutions under way at once, for the whole process; past it a miss fails at once rather than queue. */
+export const FLIGHTS_MAX = 512;
+/** Reads of the chain at once: an RPC provider's budget, which strangers can make us spend, is not boundless. */
+export const CHAIN_READS_MAX = 64;
+/** A caller has waited long enough for a head of a chain by then. */
+export const CHAIN_READ_TIMEOUT_MS = 3_000;
+/** A DID that is purged during this many reads in a row is changing too fast to be answered for. */
+const READS_PER_FLIGHT_MAX = 4;
+
+export interface Loaded {
+  readonly document: AgentDocument;
+  readonly tier: 'redis' | 'chain';
+  /** The purge counter when the reading began; nothing has purged the DID since, as of delivery. */
+  readonly epoch: number;
+}
+
+export interface AgentDocumentsOptions {
+  readonly chain: ChainReader;
+  readonly shared: SharedKeyCache | null;
+  readonly secret: Uint8Array;
+  readonly withdrawals: Withdrawals;
+  readonly now: () => number;
+  readonly log: ResolverLog;
+  /** How long a document read at this moment may be used, in milliseconds. */
+  readonly ttlMs: (chainId: number) => number;
+}
+
+export class AgentDocuments {
+  readonly #options: AgentDocumentsOptions;
+  readonly #flights = new Map<string, Promise<Loaded>>();
+  #chainReads = 0;
+  #forged = 0;
+  #outdated = 0;
+
+  constructor(options: AgentDocumentsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @param mayShare whether the shared tier may answer.
+   * @throws DidError did_unresolvable
+   */
+  load(did: string, agent: AgentLocation, mayShare: boolean): Promise<Loaded> {
+    const flying = this.#flights.get(did);
+    if (flying !== undefined) return flying;
+    if (this.#flights.size >= FLIGHTS_MAX) {
+      return Promise.reject(new DidError('did_unresolvable', `${FLIGHTS_MAX} resolutions are under way`));
+    }
+    const flight = this.#fly(did, agent, mayShare).finally(() => this.#flights.delete(did));
+    this.#flights.set(did, flight);
+    return flight;
+  }
+
+  counts(): { flights: number; chainReads: number; forged: number; outdated: number } {
+    return {
+      flights: this.#flights.size,
+      chainReads: this.#chainReads,
+      forged: this.#forged,
+      outdated: this.#outdated,
+    };
+  }
+
+  async #fly(did: string, agent: AgentLocation, mayShare: boolean): Promise<Loaded> {
+    const { withdrawals } = this.#options;
+    for (let reads = 0; reads < READS_PER_FLIGHT_MAX; reads += 1) {
+      const epoch = withdrawals.epoch;
+      const shared = mayShare ? await this.#fromShared(did, agent, epoch) : null;
+      const loaded = shared ?? (await this.#fromChain(did, agent, epoch));
+      if (loaded !== null && !withdrawals.withdrawnSince(did, epoch)) {
+        if (loaded.tier === 'chain' && loaded.document.exists) this.#writeBack(did, agent, loaded);
+        return loaded;
+      }
+    }
+    throw new DidError('did_unresolvable', 'the keys of the DID are changing too fast');
+  }
+
+  async #fromShared(did: string, agent: AgentLocation, epoch: number): Promise<Loaded | null> {
+    const { shared, secret, withdrawals, now, ttlMs, log } = this.#options;
+    const floor = withdrawals.sharedFloor(did, agent.chainId);
+    if (shared === null || floor === Number.POSITIVE_INFINITY) return null;
+    let text: string | null;
+    try {
+      text = await shared.get(sharedKey(did));
+    } catch {
+      // Its own room reports that it is down; the chain answers instead.
+      return null;
+    }
+    if (text === null) return null;
+    const document = openDocument(secret, did, text);
+    if (document === null) {
+      this.#forged += 1;
+      // Powers of two: whoever can write into Redis must not be able to fill the log as well.
+      if ((this.#forged & (this.#forged - 1)) === 0) {
+        log.warn({ did, forged: this.#forged }, 'a value in the shared key cache is not ours: ignored');
+      }
+      return null;
+    }
+    if (document.blockNumber < floor || now() - document.readAtMs >= ttlMs(agent.chainId)) {
+      this.#outdated += 1;
+      return null;
+    }
+    return { document, tier: 'redis', epoch };
+  }
+
+  /** Null when the DID was purged meanwhile: what the chain said then counts for nothing, a refusal included. */
+  async #fromChain(did: string, agent: AgentLocation, epoch: number): Promise<Loaded | null> {
+    const { withdrawals, now } = this.#options;
+    if (this.#chainReads >= CHAIN_READS_MAX) {
+      throw new DidError('did_unresolvable', `${CHAIN_READS_MAX} reads of the chain are under way`);
+    }
+    const readAtMs = now();
+    let answer: AgentKeys;
+    try {
+      answer = await within(this.#readChain(agent), CHAIN_READ_TIMEOUT_MS);
+    } catch (error) {
+      throw new DidError('did_unresolvable', 'the chain could not be asked', error);
+    }
+    if (withdrawals.withdrawnSince(did, epoch)) return null;
+    // A node behind the one that told of the change would give the revoked key back.
+    const floor = withdrawals.chainFloor(did, agent.chainId);
+    if (answer.blockNumber < floor) {
+      throw new DidError(
+        'did_unresolvable',
+        `the RPC node is at block ${answer.blockNumber}, and the DID changed in ${floor}`,
+      );
+    }
+    withdrawals.sawBlock(agent.chainId, answer.blockNumber);
+    return { document: documentOf(answer, readAtMs), tier: 'chain', epoch };
+  }
+
+  /** Counts the read until it settles, also when nobody waits for it any longer: it still burdens the provider. */
+  async #readChain(agent: AgentLocation): Promise<AgentKeys> {
+    this.#chainReads += 1;
+    try {
+      return await this.#options.chain.readAgentKeys(agent.chainId, agent.registry, BigInt(agent.agentId));
+    } finally {
+      this.#chainReads -= 1;
+    }
+  }
+
+  #writeBack(did: string, agent: AgentLocation, { document, epoch }: Loaded): void {
+    const { shared, secret, withdrawals, ttlMs } = this.#options;
+    if (shared === null) return;
+    shared
+      .set(sharedKey(did), sealDocument(secret, did, document), ttlMs(agent.chainId))
+      .then(async () => {
+        // The purge may have gone by while the value was on its way: then it removed nothing, and we do.
+        if (withdrawals.withdrawnSince(did, epoch)) await shared.delete([sharedKey(did)]);
+      })
+      // A value that could not be written is read from the chain again; a value that could not be removed is older
+      // than the purge's block, and so refused by every node that heard of it.
+      .catch(() => undefined);
+  }
+}
+
+/** Where the shared tier keeps a DID's document. */
+export function sharedKey(did: string): string {
+  return `did:${did}`;
+}
+
+async function within<T>(work: Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,97 @@
+import { DidError } from './errors.ts';
+
+/** Longest keyid looked at. The longest that can be of use, a did:jwk with a P-384 key, takes about 270. */
+export const KEYID_BYTES_MAX = 512;
+/** Longest fragment: that of a did:key with a P-384 key takes 71. */
+export const FRAGMENT_BYTES_MAX = 128;
+
+export type DidMethod = 'key' | 'jwk' | 'sage';
+
+/** Where a did:sage identity lives. */
+export interface AgentLocation {
+  /** EIP-155 chain id. */
+  readonly chainId: number;
+  /** Registry contract, lower-case 0x-address. */
+  readonly registry: string;
+  /** Token id of the agent, decimal. */
+  readonly agentId: string;
+}
+
+/** A keyid that has been read: canonical, so that equal keys have equal names. */
+export interface ParsedKeyId {
+  /** The keyid as sent, which is its only spelling. */
+  readonly text: string;
+  readonly did: string;
+  readonly method: DidMethod;
+  /** Null for a bare DID, which names a key only when the document holds exactly one that fits. */
+  readonly fragment: string | null;
+  /** Set for did:sage, else null. */
+  readonly agent: AgentLocation | null;
+}
+
+// DID syntax, W3C DID Core 1.0, section 3.1, without percent-encoding: no method here needs it, and it would give
+// one key several names.
+const DID_URL = /^did:([a-z0-9]+):((?:[A-Za-z0-9._-]*:)*[A-Za-z0-9._-]+)(?:#([A-Za-z0-9._~-]+))?$/;
+// A did:key in base58btc (`z`); the optional version of the draft (`did:key:1.1:z…`) would be a second name.
+const KEY_ID = /^z[1-9A-HJ-NP-Za-km-z]+$/;
+const JWK_ID = /^[A-Za-z0-9_-]+$/;
+// CAIP-2 and CAIP-10 in one spelling each: no leading zeros, the address in lower case. 15 digits stay exact in a number.
+const SAGE_ID = /^eip155:([1-9][0-9]{0,14}):(0x[0-9a-f]{40}):(0|[1-9][0-9]{0,77})$/;
+const UINT256_DIGITS_MAX = 78;
+const UINT256_MAX = 2n ** 256n - 1n;
+
+/**
+ * Reads a keyid: an absolute DID URL with a fragment, or a bare DID. Relative ids (`#key-1`), paths, queries,
+ * percent-encoding and any second spelling of a name are refused.
+ * @throws DidError did_malformed, did_method_unsupported
+ */
+export function parseKeyId(keyid: string): ParsedKeyId {
+  if (keyid.length > KEYID_BYTES_MAX) {
+    throw new DidError('did_malformed', `keyid is longer than ${KEYID_BYTES_MAX} bytes`);
+  }
+  const match = DID_URL.exec(keyid);
+  if (match === null) throw new DidError('did_malformed', whyNotADidUrl(keyid));
+  const [, method, id, fragment = null] = match as unknown as [string, string, string, string | undefined];
+  if (fragment !== null && fragment.length > FRAGMENT_BYTES_MAX) {
+    throw new DidError('did_malformed', `the fragment is longer than ${FRAGMENT_BYTES_MAX} bytes`);
+  }
+  const did = fragment === null ? keyid : keyid.slice(0, keyid.length - fragment.length - 1);
+  if (method === 'sage') return { text: keyid, did, method, fragment, agent: parseAgent(id) };
+  if (method === 'key') {
+    if (!KEY_ID.test(id)) throw new DidError('did_malformed', 'did:key must be base58btc and begin with z');
+    return { text: keyid, did, method, fragment, agent: null };
+  }
+  if (method === 'jwk') {
+    if (!JWK_ID.test(id)) throw new DidError('did_malformed', 'did:jwk must be base64url without padding');
+    return { text: keyid, did, method, fragment, agent: null };
+  }
+  throw new DidError('did_method_unsupported', `did:${method} is not supported`);
+}
+
+/** The DID of an agent; `registry` may be checksummed, the answer is canonical. */
+export function agentDid(chainId: number, registry: string, agentId: string | bigint): string {
+  return `did:sage:eip155:${chainId}:${registry.toLowerCase()}:${agentId}`;
+}
+
+function parseAgent(id: string): AgentLocation {
+  const match = SAGE_ID.exec(id);
+  if (match === null) {
+    throw new DidError(
+      'did_malformed',
+      'did:sage must read did:sage:eip155:<chainId>:<0x and 40 lower-case hex digits>:<agentId>, numbers without leading zeros',
+    );
+  }
+  const [, chainId, registry, agentId] = match as unknown as [string, string, string, string];
+  if (agentId.length === UINT256_DIGITS_MAX && BigInt(agentId) > UINT256_MAX) {
+    throw new DidError('did_malformed', 'the agentId does not fit in 256 bits');
+  }
+  return { chainId: Number(chainId), registry, agentId };
+}
+
+function whyNotADidUrl(keyid: string): string {
+  if (keyid.startsWith('#')) return 'a relative keyid names nobody: give the absolute DID URL';
+  if (!keyid.startsWith('did:')) return 'keyid is not a DID URL';
+  if (/[/?;]/.test(keyid)) return 'path, parameters and query are not allowed in keyid';
+  if (keyid.includes('%')) return 'percent-encoding is not allowed in keyid';
+  return 'keyid does not follow the syntax of a DID URL';
+}

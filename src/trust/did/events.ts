@@ -1,0 +1,31 @@
+/** What the resolver tells the world; published only when somebody listens. */
+import { channel } from 'node:diagnostics_channel';
+import type { DidErrorCode } from './errors.ts';
+
+export const DID_RESOLUTION = 'sage:did.resolution';
+export const DID_PURGE = 'sage:did.purge';
+
+export type Tier = 'memory' | 'redis' | 'chain' | 'offline';
+
+/** Published on `sage:did.resolution` once for every `find`. */
+export interface DidResolutionEvent {
+  /** The tier that gave the answer, or that was asked last. */
+  readonly tier: Tier;
+  /** How long it took in milliseconds; 0 for memory, where reading a clock would cost more than the look-up. */
+  readonly ms: number;
+  readonly outcome: 'found' | DidErrorCode;
+}
+
+export type PurgeReason = 'chain' | 'peer' | 'operator' | 'shared_cache_lost';
+
+/** Published on `sage:did.purge`. */
+export interface DidPurgeEvent {
+  /** The DID purged, or null when every chain key was. */
+  readonly did: string | null;
+  readonly reason: PurgeReason;
+  /** The block of the change, when a chain told of it; else null. */
+  readonly blockNumber: number | null;
+}
+
+export const didResolution = channel(DID_RESOLUTION);
+export const didPurge = channel(DID_PURGE);

@@ -1,0 +1,48 @@
+import { importJwk, importMultikey } from '../keys/import.ts';
+import type { VerificationKey } from '../keys/key.ts';
+import type { DocumentKey } from './document.ts';
+import { DidError } from './errors.ts';
+
+/** The key in `bytes` (multicodec prefix and public key), or the reason in the resolver's own words. */
+export function usableMultikey(bytes: Uint8Array): VerificationKey {
+  try {
+    return importMultikey(bytes);
+  } catch (error) {
+    throw unusable(error);
+  }
+}
+
+/** The key in a public JWK. */
+export function usableJwk(jwk: Readonly<Record<string, unknown>>): VerificationKey {
+  let key: VerificationKey;
+  try {
+    key = importJwk(jwk);
+  } catch (error) {
+    throw unusable(error);
+  }
+  // A shared secret that stands in a public document is nobody's proof.
+  if (key.algorithm === 'hmac-sha256')
+    throw new DidError('key_unsupported', 'a symmetric key cannot be a DID key');
+  return key;
+}
+
+function unusable(error: unknown): DidError {
+  return new DidError(
+    'key_unsupported',
+    error instanceof Error ? error.message : 'the key is not accepted',
+    error,
+  );
+}
+
+/** Importing a key costs as much as verifying with it; a document in reach keeps what it was asked for. */
+const imported = new WeakMap<DocumentKey, VerificationKey>();
+
+/** The key of a document's method. */
+export function importOnce(method: DocumentKey): VerificationKey {
+  let key = imported.get(method);
+  if (key === undefined) {
+    key = usableMultikey(method.multikey);
+    imported.set(method, key);
+  }
+  return key;
+}

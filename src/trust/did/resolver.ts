@@ -1,0 +1,125 @@
+/**
+ * Finds the key that a keyid names: in memory, then in the tier the nodes share, then on chain; did:key and did:jwk
+ * carry theirs with them. What it promises: a key is never handed out after its purge, a key enters memory only
+ * after a signature verified with it, and what cannot be known is never taken for "no such key".
+ */
+import type { ParsedKeyId } from './did-url.ts';
+import type { PurgeReason } from './events.ts';
+import type { ResolvedKey } from './key-memory.ts';
+import { KeyResolver } from './key-resolver.ts';
+import type { ChainChange, ChainReader, ResolverLog, SharedKeyCache } from './ports.ts';
+import type { RevokedListener } from './revocations.ts';
+import { SEAL_SECRET_BYTES_MIN } from './sealed.ts';
+import type { Sight, WatcherReport } from './staleness.ts';
+
+export type { ResolvedKey } from './key-memory.ts';
+
+export interface ResolverBounds {
+  /** DIDs of chain keys held in memory. */
+  readonly chainEntries: number;
+  /** did:key and did:jwk held in memory, apart, so that minting them cannot push out chain keys. */
+  readonly offlineEntries: number;
+  /** Answers of the last seconds, "no such agent" included, whether or not a signature verified. */
+  readonly recentEntries: number;
+  /** How long those are kept: 5,000 to 30,000 ms. */
+  readonly recentTtlMs: number;
+  /** How long a chain key may be used after it was read, while a watcher tells of changes. */
+  readonly chainTtlMs: number;
+  /** The same for what is read while the watcher is not connected. */
+  readonly degradedTtlMs: number;
+  readonly maxHeadLagMs: number;
+  readonly maxSafeHeadLagMs: number;
+  /** Purges remembered one by one. */
+  readonly withdrawals: number;
+}
+
+const RESOLVER_BOUNDS: ResolverBounds = {
+  chainEntries: 10_000,
+  offlineEntries: 10_000,
+  recentEntries: 2_048,
+  recentTtlMs: 10_000,
+  chainTtlMs: 300_000,
+  degradedTtlMs: 30_000,
+  maxHeadLagMs: 5_000,
+  maxSafeHeadLagMs: 60_000,
+  withdrawals: 16_384,
+};
+
+const RECENT_TTL_MS_MIN = 5_000;
+const RECENT_TTL_MS_MAX = 30_000;
+
+export interface ResolverOptions {
+  /** Null: did:sage is not supported here. */
+  readonly chain: ChainReader | null;
+  /** Registries that count, per chain; addresses in any case. */
+  readonly chains: readonly { readonly chainId: number; readonly registries: readonly string[] }[];
+  readonly shared: SharedKeyCache | null;
+  /** Authenticates what is put into `shared`: at least 32 bytes, the same on every node. */
+  readonly sharedSecret: Uint8Array;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Milliseconds of a clock that only goes forward; for measuring alone. */
+  readonly monotonicNow: () => number;
+  readonly bounds?: Partial<ResolverBounds>;
+  readonly log: ResolverLog;
+}
+
+export interface FindOptions {
+  /** GET, HEAD, OPTIONS or TRACE (RFC 9110, section 9.2.1). */
+  readonly safeMethod: boolean;
+}
+
+export interface ResolverStats {
+  readonly chainKeys: number;
+  readonly offlineKeys: number;
+  readonly recentAnswers: number;
+  readonly flights: number;
+  readonly chainReads: number;
+  /** Values and messages from the shared tier that were not ours. */
+  readonly forged: number;
+  /** Values from the shared tier that were older than what this node knows. */
+  readonly outdated: number;
+  /** What each chain's watcher allows just now. */
+  readonly sight: Readonly<Record<string, Sight>>;
+}
+
+export interface Resolver {
+  /**
+   * The key for `keyId`. Synchronous, throws included, whenever memory has the answer or the DID carries its key.
+   * @throws DidError
+   */
+  find(keyId: ParsedKeyId, options: FindOptions): ResolvedKey | Promise<ResolvedKey>;
+  /**
+   * To be called once a signature verified, last thing before the request is believed. False: the DID was purged,
+   * or the key ran out, since it was found, and the request must be refused (`key_withdrawn`).
+   */
+  admit(resolved: ResolvedKey): boolean;
+  /**
+   * Whether what `admit` checked still holds; for what waited after it, such as a request for its body. Counts nothing.
+   */
+  stands(resolved: ResolvedKey): boolean;
+  /** Forgets, on this node, and makes worthless what is under way. */
+  purge(what: { readonly did: string } | { readonly all: true }, reason: PurgeReason): void;
+  /** For the watcher of a chain: memory is purged when this returns; the other nodes are told. */
+  chainChanged(change: ChainChange): void;
+  /** The watcher's report; silence counts as lag, so repeat it well within `maxHeadLagMs`. */
+  setStaleness(chainId: number, report: WatcherReport): void;
+  /** The watcher has told, or will tell, of every change after this block. Until then the shared tier is not believed. */
+  watchedFrom(chainId: number, blockNumber: number): void;
+  /** Called after every purge, so that what a caller holds open can be closed when its key no longer stands. */
+  onRevoked(listener: RevokedListener): void;
+  stats(): ResolverStats;
+  close(): void;
+}
+
+/** @throws RangeError when a bound or the secret is out of range. */
+export function createResolver(options: ResolverOptions): Resolver {
+  const bounds = { ...RESOLVER_BOUNDS, ...options.bounds };
+  if (!(bounds.recentTtlMs >= RECENT_TTL_MS_MIN && bounds.recentTtlMs <= RECENT_TTL_MS_MAX)) {
+    throw new RangeError(`recentTtlMs must be ${RECENT_TTL_MS_MIN} to ${RECENT_TTL_MS_MAX}`);
+  }
+  if (options.shared !== null && options.sharedSecret.length < SEAL_SECRET_BYTES_MIN) {
+    throw new RangeError(`sharedSecret must have at least ${SEAL_SECRET_BYTES_MIN} bytes`);
+  }
+  return new KeyResolver(options, bounds);
+}

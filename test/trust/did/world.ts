@@ -1,0 +1,162 @@
+/** A registry, a clock and a resolver over them, in which every moment can be held still. */
+import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { type ParsedKeyId, parseKeyId } from '../../../src/trust/did/did-url.ts';
+import type { AgentKey, AgentKeys, SharedKeyCache } from '../../../src/trust/did/ports.ts';
+import {
+  createResolver,
+  type ResolvedKey,
+  type Resolver,
+  type ResolverBounds,
+} from '../../../src/trust/did/resolver.ts';
+
+export const CHAIN_ID = 31337;
+export const REGISTRY = '0x5fbdb2315678afecb367f032d93f642f64180aa3';
+export const SECRET = Buffer.alloc(32, 7);
+
+export interface Identity {
+  readonly multikey: Uint8Array;
+  readonly privateKey: KeyObject;
+}
+
+export function newIdentity(): Identity {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const x = publicKey.export({ format: 'jwk' }).x ?? '';
+  return { multikey: Buffer.concat([Uint8Array.of(0xed, 0x01), Buffer.from(x, 'base64url')]), privateKey };
+}
+
+/** Whether `found` verifies what `identity` signs. */
+export function isKeyOf(found: ResolvedKey, identity: Identity): boolean {
+  const data = Buffer.from('who goes there');
+  return found.key.verify(data, sign(null, data, identity.privateKey));
+}
+
+export function slot(fragment: string, identity: Identity, more: Partial<AgentKey> = {}): AgentKey {
+  return { fragment, flags: 1, notAfter: 0, multikey: identity.multikey, setAtBlock: 1, ...more };
+}
+
+export function didOf(agentId: number | bigint | string): string {
+  return `did:sage:eip155:${CHAIN_ID}:${REGISTRY}:${agentId}`;
+}
+
+export function keyIdOf(agentId: number | bigint | string, fragment: string | null = 'k1'): ParsedKeyId {
+  return parseKeyId(fragment === null ? didOf(agentId) : `${didOf(agentId)}#${fragment}`);
+}
+
+interface Hold {
+  readonly promise: Promise<void>;
+  release(): void;
+}
+
+/** The registry as the port shows it: it answers with what stood there when the reading began. */
+export class Registry {
+  readonly agents = new Map<string, readonly AgentKey[]>();
+  blockNumber = 100;
+  reads = 0;
+  unreachable = false;
+  #hold: Hold | null = null;
+
+  /** Answers wait from now on, until the release of what is returned. */
+  hold(): () => void {
+    let release: () => void = () => undefined;
+    const promise = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    this.#hold = { promise, release };
+    return () => {
+      this.#hold = null;
+      release();
+    };
+  }
+
+  async readAgentKeys(_chainId: number, _registry: string, agentId: bigint): Promise<AgentKeys> {
+    this.reads += 1;
+    if (this.unreachable) throw new Error('connection refused');
+    const keys = this.agents.get(`${agentId}`);
+    const { blockNumber } = this;
+    await this.#hold?.promise;
+    return {
+      exists: keys !== undefined,
+      keys: keys ?? [],
+      blockNumber,
+      blockHash: `0x${blockNumber.toString(16).padStart(64, '0')}`,
+    };
+  }
+}
+
+export interface World {
+  readonly registry: Registry;
+  readonly resolver: Resolver;
+  readonly warnings: string[];
+  nowMs: number;
+  /** Finds, whether at once or later. */
+  find(agentId: number | string, fragment?: string | null, safeMethod?: boolean): Promise<ResolvedKey>;
+  /** Changes an agent in a block of its own, and tells the resolver as the watcher would. */
+  change(agentId: number, keys: readonly AgentKey[] | null): void;
+}
+
+export interface WorldOptions {
+  readonly bounds?: Partial<ResolverBounds>;
+  readonly shared?: SharedKeyCache | null;
+  readonly registry?: Registry;
+  /** False: nobody watches the chain. */
+  readonly watched?: boolean;
+}
+
+export function newWorld({
+  bounds,
+  shared = null,
+  registry = new Registry(),
+  watched = true,
+}: WorldOptions = {}): World {
+  const warnings: string[] = [];
+  const world = { registry, warnings, nowMs: 1_800_000_000_000 };
+  const resolver = createResolver({
+    chain: registry,
+    chains: [{ chainId: CHAIN_ID, registries: [REGISTRY] }],
+    shared,
+    sharedSecret: SECRET,
+    now: () => world.nowMs,
+    monotonicNow: () => performance.now(),
+    log: { warn: (_fields, message) => warnings.push(message) },
+    ...(bounds === undefined ? {} : { bounds }),
+  });
+  if (watched) {
+    resolver.setStaleness(CHAIN_ID, { lagMs: 0, connected: true });
+    resolver.watchedFrom(CHAIN_ID, 0);
+  }
+  return Object.assign(world, {
+    resolver,
+    async find(agentId: number | string, fragment: string | null = 'k1', safeMethod = false) {
+      return await resolver.find(keyIdOf(agentId, fragment), { safeMethod });
+    },
+    change(agentId: number, keys: readonly AgentKey[] | null) {
+      registry.blockNumber += 1;
+      if (keys === null) registry.agents.delete(`${agentId}`);
+      else registry.agents.set(`${agentId}`, keys);
+      const { blockNumber } = registry;
+      resolver.chainChanged({
+        chainId: CHAIN_ID,
+        registry: REGISTRY,
+        agentId: BigInt(agentId),
+        kind: 'key',
+        blockNumber,
+        blockHash: `0x${blockNumber.toString(16).padStart(64, '0')}`,
+      });
+    },
+  });
+}
+
+/** Lets everything run that is ready to run. */
+export function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** The code of the `DidError` that `work` ends in. */
+export async function codeOf(work: () => unknown): Promise<string> {
+  try {
+    await work();
+  } catch (error) {
+    return error instanceof Error && 'code' in error ? `${error.code}` : `${error}`;
+  }
+  return 'no error';
+}
