@@ -65,7 +65,6 @@ export function readYaml<S extends TSchema>(text: string, schema: S): ReadResult
     prettyErrors: false,
     stringKeys: true,
     resolveKnownTags: false,
-    logLevel: 'silent',
   });
   const syntax = syntaxFaults(document, lines);
   if (syntax.length > 0) return refuse(syntax);
@@ -91,7 +90,11 @@ export function formatFaults(file: string, faults: readonly Fault[]): string {
   return boundFaults(faults)
     .map((fault) => {
       const where = fault.path === '' ? '' : `${fault.path}: `;
-      return `${file}:${fault.line}:${fault.column}: ${where}${fault.message}`;
+      // Messages quote the file; what it holds must not move a terminal's cursor or forge a line.
+      return `${file}:${fault.line}:${fault.column}: ${where}${fault.message}`.replaceAll(
+        /\p{Cc}/gu,
+        '\uFFFD',
+      );
     })
     .join('\n');
 }
@@ -169,7 +172,7 @@ function locator(document: Document.Parsed, lines: LineCounter): Locate {
       const step = stepInto(node, key);
       if (step === null) break;
       const wanted = part === 'key' && depth === path.length - 1 ? step.key : step.value;
-      // An empty value (`did:` and nothing after it) has no place of its own; its key has one.
+      // A value that is not even written (`{ did }`) has no place of its own; its key has one.
       offset = rangeStart(wanted) ?? rangeStart(step.key) ?? offset;
       node = step.value;
     }
