@@ -1,0 +1,219 @@
+/**
+ * Follows one chain and says which agents changed. It holds no connection: each step is handed the `batch` to ask
+ * with, so that a step that failed on one node is simply taken again on the next.
+ *
+ * Nothing is overlooked, because a block only counts as followed once its logs were read by its hash, and each
+ * followed block is the parent of the next. When that cannot be had (a reorganisation deeper than the ring, a gap
+ * longer than is read), every agent is declared changed by a `reset`: to forget too much costs a few reads, to
+ * forget too little lets a revoked key in.
+ */
+import { type Finality, parseSafe } from './agent-keys.ts';
+import { type BlockRing, createBlockRing, RING_BLOCKS } from './block-ring.ts';
+import { type BlockRef, type ChainLog, type Header, parseHeader, parseLogs } from './blocks.ts';
+import { type ChangeReporter, createChangeReporter, type RegistryChange } from './changes.ts';
+import { ChainError } from './errors.ts';
+import { METADATA_SET, REGISTERED, TRANSFER } from './events.ts';
+import { fetchHeaders, getBlockCall } from './headers.ts';
+import { type RpcAnswer, resultOf } from './json-rpc.ts';
+import { type Batch, getLogsCall, getLogsInRange, type LogFilter } from './log-range.ts';
+
+export interface FollowedRegistry {
+  readonly address: string;
+  /** Where to begin without a checkpoint: the block of deployment, to hear of everything that ever happened. */
+  readonly fromBlock?: number;
+}
+
+export interface FollowerOptions {
+  readonly registries: readonly FollowedRegistry[];
+  readonly finality: Finality;
+  /** The block up to which an earlier run has followed, if that is known. */
+  readonly loadCheckpoint: () => Promise<BlockRef | undefined> | BlockRef | undefined;
+  readonly onChanged: (change: RegistryChange) => void;
+  /** A block has been followed: its changes are all reported. */
+  readonly onTip: (tip: BlockRef) => void;
+}
+
+export interface Follower {
+  readonly filter: LogFilter;
+  tip(): BlockRef | undefined;
+  safeBlock(): number;
+  /** Number of the last head a node spoke of. */
+  announced(): number;
+  /** Asks for the head and follows the chain to it, from wherever the last step ended. */
+  poll(batch: Batch): Promise<void>;
+  /** Follows the chain to a head that the node has announced. */
+  advance(batch: Batch, head: Header): Promise<void>;
+  /** Reports what a subscription tells before its block is followed: the shortest way from a revocation to a purge. */
+  hear(log: ChainLog): void;
+}
+
+/** After so long an absence everything is read anew instead: that is cheaper, and says the same. */
+const BACKFILL_BLOCKS_MAX = 100_000;
+const BACKFILL_LIMITS = { callsMax: 128, logsMax: 50_000 };
+
+/** Blocks whose logs are asked for in one batch. */
+const BLOCKS_PER_BATCH = 32;
+
+interface Following {
+  readonly options: FollowerOptions;
+  readonly filter: LogFilter;
+  readonly ring: BlockRing;
+  readonly report: ChangeReporter;
+  safeBlock: number;
+  announced: number;
+}
+
+export function createFollower(options: FollowerOptions): Follower {
+  const addresses = options.registries.map((registry) => registry.address.toLowerCase());
+  const report = createChangeReporter(addresses, options.onChanged);
+  const following: Following = {
+    options,
+    filter: { address: addresses, topics: [[METADATA_SET, TRANSFER, REGISTERED]] },
+    ring: createBlockRing(),
+    report,
+    safeBlock: -1,
+    announced: 0,
+  };
+  return {
+    filter: following.filter,
+    tip: () => following.ring.tip(),
+    safeBlock: () => following.safeBlock,
+    announced: () => following.announced,
+    async poll(batch) {
+      const head = await readHead(following, batch);
+      await follow(following, batch, head);
+      report.becameSafe(following.safeBlock);
+    },
+    async advance(batch, head) {
+      following.announced = head.number;
+      await follow(following, batch, head);
+    },
+    hear: (log) => report.hear(log),
+  };
+}
+
+async function readHead(following: Following, batch: Batch): Promise<Header> {
+  const [latest, safe] = await batch([getBlockCall('latest'), getBlockCall('safe')]);
+  const head = parseHeader(resultOf(latest, 'eth_getBlockByNumber latest'));
+  following.announced = head.number;
+  following.safeBlock = safeBelow(head, safe, following.options.finality);
+  return head;
+}
+
+async function follow(following: Following, batch: Batch, head: Header): Promise<void> {
+  const { ring, options, report } = following;
+  const tip = ring.tip();
+  if (tip === undefined) return resume(following, batch, await options.loadCheckpoint());
+  // A head that was followed already: the node repeats itself, or lags behind what another one showed.
+  if (ring.hashOf(head.number) === head.hash) return;
+  if (head.number - tip.number > RING_BLOCKS) return resume(following, batch, tip);
+  const path = await pathTo(ring, batch, head);
+  if (path === undefined) return resume(following, batch, undefined);
+  for (const block of ring.dropAbove((path[0] as Header).number - 1)) report.dropped(block);
+  for (let i = 0; i < path.length; i += BLOCKS_PER_BATCH) {
+    await takeBlocks(following, batch, path.slice(i, i + BLOCKS_PER_BATCH));
+  }
+}
+
+/** The blocks from the first that is not in the ring up to `head`; undefined when they part below the ring. */
+async function pathTo(ring: BlockRing, batch: Batch, head: Header): Promise<Header[] | undefined> {
+  let path = [head];
+  for (let step = 1; ; step *= 2) {
+    const first = path[0] as Header;
+    const below = first.number - 1;
+    if (ring.hashOf(below) === first.parentHash) break;
+    if (below < ring.lowest()) return undefined;
+    const gap = below - (ring.tip() as BlockRef).number;
+    const from = Math.max(ring.lowest(), below + 1 - Math.max(gap, step));
+    path = [...(await fetchHeaders(batch, from, below, first.parentHash)), ...path];
+  }
+  // A step may have gone past the fork, into blocks that still stand.
+  return path.slice(path.findIndex((header) => ring.hashOf(header.number) !== header.hash));
+}
+
+async function takeBlocks(following: Following, batch: Batch, headers: readonly Header[]): Promise<void> {
+  const calls = headers.map(({ hash }) => getLogsCall(following.filter, { blockHash: hash }));
+  const answers = await batch([...calls, getBlockCall('safe')]);
+  for (const [i, header] of headers.entries()) {
+    const answer = answers[i];
+    // A block that is gone again is unknown to the node by its hash.
+    if (answer?.ok === false) throw new ChainError('chain_moved', { detail: answer.message });
+    const logs = parseLogs(resultOf(answer, 'eth_getLogs'));
+    assertOfBlock(logs, header);
+    takeBlock(following, header, logs);
+  }
+  const last = headers.at(-1) as Header;
+  following.safeBlock = safeBelow(last, answers.at(-1), following.options.finality);
+  following.report.becameSafe(following.safeBlock);
+  following.options.onTip(last);
+}
+
+function takeBlock({ ring, report }: Following, header: Header, logs: readonly ChainLog[]): void {
+  ring.push({ number: header.number, hash: header.hash, agents: report.block(header, logs) });
+}
+
+/** Begins anew at the head, reporting what happened since `known`, or that nobody can say what did. */
+async function resume(following: Following, batch: Batch, known: BlockRef | undefined): Promise<void> {
+  const { ring, report, filter, options } = following;
+  const head = await readHead(following, batch);
+  const { safeBlock } = following;
+  const lowest = Math.max(0, head.number - RING_BLOCKS + 1, Math.min(safeBlock, head.number));
+  const headers = await fetchHeaders(batch, lowest, head.number, head.hash);
+  const begin = await beginningAfter(following, batch, head, known);
+  // What is not safe yet is read again, to know which keys are still waiting for it.
+  const from = Math.min(begin ?? lowest, lowest, safeBlock < 0 ? lowest : safeBlock + 1);
+  let complete = begin !== undefined && head.number - from < BACKFILL_BLOCKS_MAX;
+  let logs: ChainLog[];
+  try {
+    logs = await getLogsInRange(batch, filter, complete ? from : lowest, head.number, BACKFILL_LIMITS);
+  } catch (error) {
+    if (!complete || !isTooMuch(error)) throw error;
+    complete = false;
+    logs = await getLogsInRange(batch, filter, lowest, head.number, BACKFILL_LIMITS);
+  }
+  const byBlock = Map.groupBy(logs, (log) => log.blockNumber);
+  for (const header of headers) assertOfBlock(byBlock.get(header.number) ?? [], header);
+  ring.dropAbove(-1);
+  if (!complete) report.reset(head);
+  const older = logs.filter((log) => log.blockNumber < lowest);
+  report.block({ number: lowest - 1, hash: '' }, older);
+  for (const header of headers) takeBlock(following, header, byBlock.get(header.number) ?? []);
+  report.becameSafe(safeBlock);
+  options.onTip(head);
+}
+
+/** The first block whose events were not reported yet; undefined when there is no telling. */
+async function beginningAfter(
+  { ring, options }: Following,
+  batch: Batch,
+  head: Header,
+  known: BlockRef | undefined,
+): Promise<number | undefined> {
+  if (known === undefined) {
+    if (ring.tip() !== undefined) return undefined;
+    const starts = options.registries.map((registry) => registry.fromBlock);
+    return starts.includes(undefined) ? undefined : Math.min(...(starts as number[]), head.number);
+  }
+  if (known.number > head.number) return undefined;
+  const [answer] = await batch([getBlockCall(known.number)]);
+  const block = resultOf(answer, 'eth_getBlockByNumber');
+  return block !== null && parseHeader(block).hash === known.hash ? known.number + 1 : undefined;
+}
+
+function safeBelow(head: BlockRef, answer: RpcAnswer | undefined, finality: Finality): number {
+  return finality === 'safe' ? parseSafe(answer, head) : Math.max(-1, head.number - finality.confirmations);
+}
+
+function assertOfBlock(logs: readonly ChainLog[], header: Header): void {
+  for (const log of logs) {
+    if (log.blockHash !== header.hash)
+      throw new ChainError('chain_moved', { detail: 'a log of another block' });
+  }
+}
+
+function isTooMuch(error: unknown): boolean {
+  return (
+    error instanceof ChainError &&
+    (error.code === 'rpc_refused' || error.code === 'rpc_too_large' || error.code === 'history_too_long')
+  );
+}
