@@ -41,11 +41,14 @@ export function checkTime(
     throw new WireError('signature_expired', String(expires));
 }
 
-/** The last moment, in seconds since the epoch, at which `checkTime` accepts: how long a nonce must be remembered. */
+/**
+ * How long a nonce must be remembered, in seconds since the epoch: a second beyond the last moment at which
+ * `checkTime` accepts, because that moment is included and stores round.
+ */
 export function acceptableUntil(params: Readonly<SignatureParams>, bounds: TimeBounds = {}): number {
   const { maxAgeSeconds = MAX_AGE_SECONDS, skewSeconds = SKEW_SECONDS } = bounds;
   const byAge = (params.created ?? 0) + maxAgeSeconds + skewSeconds;
-  return params.expires === undefined ? byAge : Math.min(byAge, params.expires);
+  return Math.min(byAge, params.expires ?? byAge) + 1;
 }
 
 /**

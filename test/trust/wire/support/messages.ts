@@ -29,7 +29,7 @@ export const PARAMS = { created: NOW, nonce: 'b3k2pp5k7z', keyid: 'did:key:zTest
 export interface SignOptions {
   readonly label?: string;
   readonly components?: readonly string[];
-  readonly params?: Partial<SignatureParams>;
+  readonly params?: Partial<SignatureParams & { created: number; keyid: string }>;
 }
 
 /** `parts` with the two signature fields added behind its own. */
