@@ -97,7 +97,7 @@ function mergeMembers(index: HeaderIndex, value: string, covered: boolean): void
 }
 
 /** `*` is any run of characters. Each part is searched for once, from the left, so the cost is linear in the value. */
-export function matchesGlob(glob: Glob, value: string): boolean {
+function matchesGlob(glob: Glob, value: string): boolean {
   const { parts } = glob;
   const first = parts[0] as string;
   if (parts.length === 1) return value === first;

@@ -15,7 +15,7 @@ import {
 /** Reasons reach logs, and callers where the operator lets them; a sentence is enough. */
 const REASON_LENGTH_MAX = 256;
 /** Keeps a decision's cost below ten microseconds, and the index below 30 MB. */
-export const RULES_MAX = 10_000;
+const RULES_MAX = 10_000;
 /** Each is evaluated at every load, in the worker that parses. */
 const TESTS_MAX = 10_000;
 const PRIORITY_MAX = 1_000_000;

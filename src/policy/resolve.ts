@@ -27,7 +27,7 @@ const ALLOWED_REGIONS = 'allowed_regions';
 /** Names that records use for something else. */
 const RESERVED_IDS: readonly string[] = ['default', ALLOWED_REGIONS];
 
-export interface RateLimit {
+interface RateLimit {
   /** Requests a period. */
   readonly rate: number;
   readonly periodMs: number;

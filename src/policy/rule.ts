@@ -12,7 +12,7 @@ export interface HeaderMatch {
   readonly globs: readonly Glob[];
 }
 
-export interface RegionMatch {
+interface RegionMatch {
   readonly codes: readonly string[];
   /** True for "anywhere but these", as `allowed_regions` becomes. */
   readonly negated: boolean;
@@ -71,7 +71,7 @@ function rank(rule: Rule): number {
  * How narrow a rule is: first by the number of dimensions it asks about, then by the literal segments of its widest path, then by
  * whether it names DIDs exactly.
  */
-export function specificity(rule: Rule): number {
+function specificity(rule: Rule): number {
   const dimensions = [rule.dids, rule.methods, rule.paths, rule.region, rule.window].filter(
     (each) => each !== null,
   );
