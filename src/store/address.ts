@@ -4,7 +4,7 @@
  * IPv4 address it is.
  */
 import { isIPv4, isIPv6 } from 'node:net';
-import { IPv6 } from 'ipaddr.js';
+import ipaddr from 'ipaddr.js';
 
 /** The only name under which an address is counted or blocked; made by `addressKey` alone. */
 export type AddressKey = string & { readonly __addressKey: unique symbol };
@@ -18,7 +18,7 @@ export function addressKey(address: string): AddressKey {
   if (isIPv4(address)) return address as AddressKey;
   if (!isIPv6(address)) return UNKNOWN;
   // The zone names an interface of this machine, not a source.
-  const parsed = IPv6.parse(address.split('%', 1)[0] as string);
+  const parsed = ipaddr.IPv6.parse(address.split('%', 1)[0] as string);
   if (parsed.isIPv4MappedAddress()) return parsed.toIPv4Address().toString() as AddressKey;
   const subnet = parsed.parts.slice(0, SUBNET_PARTS).map((part) => part.toString(16));
   return `${subnet.join(':')}::/64` as AddressKey;

@@ -18,8 +18,9 @@ export type NonceOutcome = 'reserved' | 'replayed' | 'full' | 'unavailable';
 
 export interface NonceStore {
   /**
-   * Signatures created before this moment cannot be told from replays. Milliseconds since the epoch. A signature
-   * may claim to be created up to the allowed skew in the future, so refuse `created <= this + skew`.
+   * Signatures created before this moment cannot be told from replays. Milliseconds since the epoch, and not
+   * constant: a Redis that restarts forgets. After the start of this process alone, signatures dated ahead of the
+   * clock need care of their own, for nothing here knows what an earlier process accepted.
    */
   readonly remembersSinceMs: number;
   /** @param expiresAtMs the last moment at which this signature could be accepted, skew included. */

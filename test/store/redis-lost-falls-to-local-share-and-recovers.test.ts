@@ -30,8 +30,8 @@ describe.skipIf(!redisAvailable())('a Redis that goes away', () => {
     const limits = createLimits(smallTable(), a);
     const nonces = createSharedNonces(smallTable(), a);
     const calls = Array.from({ length: 200 }, (_, at) => [
-      limits.take(`flight ${at}`, rule, Date.now()),
-      nonces.reserve('did:web:a.example', 'k', `n${at}`, Date.now() + 65_000, Date.now()),
+      Promise.resolve(limits.take(`flight ${at}`, rule, Date.now())),
+      Promise.resolve(nonces.reserve('did:web:a.example', 'k', `n${at}`, Date.now() + 65_000, Date.now())),
     ]).flat();
     await redis.kill();
     for (const answer of await Promise.all(calls)) {
@@ -83,7 +83,7 @@ describe.skipIf(!redisAvailable())('a Redis that goes away', () => {
     await redis.restart();
     await until(() => !a.usable() || nonces.remembersSinceMs !== before);
     await until(() => a.usable());
-    expect(nonces.remembersSinceMs).toBeGreaterThanOrEqual(restartedAt);
+    expect(nonces.remembersSinceMs).toBeGreaterThanOrEqual(restartedAt + 5_000);
   });
 
   test('a node that joins later learns since when Redis remembers, not when it joined', async () => {

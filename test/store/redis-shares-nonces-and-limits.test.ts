@@ -36,8 +36,8 @@ describe.skipIf(!redisAvailable())('two nodes on one Redis', () => {
     const [here, there] = [createSharedNonces(smallTable(), a), createSharedNonces(smallTable(), b)];
     const outcomes = await Promise.all(
       Array.from({ length: 200 }, (_, at) => at).flatMap((at) => [
-        here.reserve('did:web:a.example', 'k', `n${at}`, now + 65_000, now),
-        there.reserve('did:web:a.example', 'k', `n${at}`, now + 65_000, now),
+        Promise.resolve(here.reserve('did:web:a.example', 'k', `n${at}`, now + 65_000, now)),
+        Promise.resolve(there.reserve('did:web:a.example', 'k', `n${at}`, now + 65_000, now)),
       ]),
     );
     expect(outcomes.filter((outcome) => outcome === 'reserved').length).toBe(200);
@@ -57,7 +57,7 @@ describe.skipIf(!redisAvailable())('two nodes on one Redis', () => {
     const outcomes = await Promise.all(
       Array.from({ length: 50 }, () => [here, there])
         .flat()
-        .map((limits) => limits.take('did:did:web:a.example', rule, Date.now())),
+        .map((limits) => Promise.resolve(limits.take('did:did:web:a.example', rule, Date.now()))),
     );
     expect(outcomes.filter((outcome) => outcome.allowed).length).toBe(30);
     expect(outcomes.every((outcome) => !outcome.degraded)).toBe(true);

@@ -3,10 +3,9 @@
  * never needed to serve: everything here fails at once rather than waits, and `usable()` lets a caller take its
  * local path without trying. Nothing is queued while the connection is away, nothing is sent twice.
  */
-import type { RedisOptions } from 'ioredis';
 import { RedisUnavailable, RedisUrlInvalid } from '../errors.ts';
 import { Bus } from './bus.ts';
-import { createClient, type ScriptedRedis } from './scripts.ts';
+import { type ClientOptions, createClient, type ScriptedRedis } from './scripts.ts';
 
 /** Loopback answers in 0.1 ms and another zone in 2; beyond this the answer is worth less than the wait. */
 const COMMAND_MS_MAX = 250;
@@ -24,6 +23,8 @@ const NODE_GONE_MS = 5 * HEARTBEAT_MS;
 const IN_FLIGHT_MAX = 4_096;
 /** How long `ready` waits for a first answer before it says that there is none. */
 const FIRST_ANSWER_MS_MAX = 3_000;
+/** The most by which an accepted signature may be dated ahead of our clock (the skew of identity). */
+const CREATED_AHEAD_MS_MAX = 5_000;
 const PREFIX_DEFAULT = 'sage:';
 
 /** What the store needs of a logger; pino's is one. */
@@ -92,6 +93,7 @@ export class RedisStore {
   #liveNodes = 1;
   #nonceFault = '';
   #remembersSinceMs = 0;
+  #memoryMark = 0;
 
   constructor(options: RedisConnectOptions) {
     this.#options = options;
@@ -205,7 +207,7 @@ export class RedisStore {
       this.#latencyMs = performance.now() - startedAt;
       this.#checkedAtMs = this.#options.now();
       this.#liveNodes = Math.max(1, liveNodes);
-      this.#remembersSinceMs = sinceMs;
+      this.#noteMemory(sinceMs);
       this.#judgePolicy(field(info, 'maxmemory_policy'));
       this.#up();
     } catch (error) {
@@ -221,6 +223,21 @@ export class RedisStore {
     if (this.#closed) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.#probe(), this.#usable ? HEARTBEAT_MS : SUSPECT_PROBE_MS);
+  }
+
+  /**
+   * When Redis has forgotten, so it has the nonces of signatures dated ahead of our clock. They would pass as made
+   * after the loss, so those that may be are refused too.
+   */
+  #noteMemory(sinceMs: number): void {
+    if (this.#memoryMark !== 0 && this.#memoryMark !== sinceMs) {
+      this.#remembersSinceMs = sinceMs + CREATED_AHEAD_MS_MAX;
+      this.log.warn(
+        { redis: this.#endpoint },
+        'Redis has forgotten its nonces; signatures made before now are refused',
+      );
+    } else if (this.#memoryMark === 0) this.#remembersSinceMs = sinceMs;
+    this.#memoryMark = sinceMs;
   }
 
   /** A Redis that may evict what has not expired would forget nonces exactly when somebody presses it to. */
@@ -260,7 +277,7 @@ export class RedisStore {
   }
 }
 
-function clientOptions(): RedisOptions {
+function clientOptions(): ClientOptions {
   return {
     commandTimeout: COMMAND_MS_MAX,
     connectTimeout: CONNECT_MS_MAX,

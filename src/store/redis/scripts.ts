@@ -17,10 +17,13 @@ export interface ScriptedRedis extends Redis {
   blocked(blocks: string, most: number): Promise<(string | number)[]>;
 }
 
+/** Replies are read in their RESP2 shape, whichever protocol is spoken. */
+export type ClientOptions = Omit<RedisOptions, 'replyMapping'>;
+
 const KEYS = { gcra: 1, heartbeat: 2, block: 1, blocked: 1 } as const;
 
 /** A client that knows the scripts; it does not connect before `connect()` is called. */
-export function createClient(url: string, options: RedisOptions): ScriptedRedis {
+export function createClient(url: string, options: ClientOptions): ScriptedRedis {
   const scripts = Object.fromEntries(
     Object.entries(KEYS).map(([name, numberOfKeys]) => {
       const lua = readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8');
@@ -28,6 +31,5 @@ export function createClient(url: string, options: RedisOptions): ScriptedRedis 
     }),
   );
   // ioredis adds the scripts as methods at run time, which its types cannot say.
-  const all: RedisOptions = { ...options, lazyConnect: true, scripts };
-  return new Redis(url, all) as ScriptedRedis;
+  return new Redis(url, { ...options, lazyConnect: true, scripts }) as ScriptedRedis;
 }

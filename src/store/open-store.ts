@@ -1,0 +1,62 @@
+/** Everything that remembers, put together: this process's table, the mark on disk, and Redis when there is one. */
+import { type Blocks, createBlocks } from './blocks.ts';
+import { type FutureMark, openFutureMark } from './future-mark.ts';
+import { createLimits, type LimitStore } from './limits.ts';
+import { createTable, type Table, type TableSizes } from './memory/table.ts';
+import { createMemoryNonces, createSharedNonces, type NonceStore } from './nonces.ts';
+import { connectRedis, type RedisStore, type StoreLog } from './redis/connection.ts';
+import { createSharedKeyCache, type SharedKeyCache } from './redis/key-cache.ts';
+
+export interface StoreOptions {
+  readonly redisUrl: string | null;
+  /** DATA_DIR. */
+  readonly folder: string;
+  /** 32 random bytes. */
+  readonly seed: Uint8Array;
+  /** Names this process among the nodes; random. */
+  readonly nodeId: string;
+  readonly sizes?: TableSizes;
+  readonly log: StoreLog;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+export interface Store {
+  readonly table: Table;
+  readonly redis: RedisStore | null;
+  readonly nonces: NonceStore;
+  readonly limits: LimitStore;
+  readonly blocks: Blocks;
+  readonly sharedKeys: SharedKeyCache | null;
+  readonly futureMark: FutureMark;
+  close(): Promise<void>;
+}
+
+/**
+ * Resolves when Redis has answered or has been found away; it goes on being tried, and the gateway on serving.
+ * @throws {RedisUrlInvalid} and what the file system says of DATA_DIR.
+ */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const { now, log } = options;
+  const futureMark = openFutureMark(options.folder);
+  const table = createTable({
+    seed: options.seed,
+    startedAtMs: now(),
+    ...(options.sizes === undefined ? {} : { sizes: options.sizes }),
+  });
+  const redis =
+    options.redisUrl === null
+      ? null
+      : connectRedis({ url: options.redisUrl, log, now, nodeId: options.nodeId });
+  await redis?.ready;
+  return {
+    table,
+    redis,
+    nonces: redis === null ? createMemoryNonces(table) : createSharedNonces(table, redis),
+    limits: createLimits(table, redis),
+    blocks: createBlocks({ table, redis, now, log }),
+    sharedKeys: redis === null ? null : createSharedKeyCache(redis),
+    futureMark,
+    close: async () => redis?.close(),
+  };
+}
