@@ -87,11 +87,11 @@ async function readOnce(rpc: Pick<Rpc, 'batch'>, agent: AgentRef): Promise<Agent
       ? parseSafe(answers[1], latest)
       : Math.max(-1, latest.number - finality.confirmations);
   const owner = parseOwner(answers[2]);
-  const logs = (
-    await Promise.all(
-      filters.map((filter, i) => logsOf(rpc, filter, answers[3 + i], agent.fromBlock ?? 0, latest)),
-    )
-  ).flat();
+  const logs: ChainLog[] = [];
+  // One after the other, so that a node that refuses the first is spared the second.
+  for (const [i, filter] of filters.entries()) {
+    logs.push(...(await logsOf(rpc, filter, answers[3 + i], agent.fromBlock ?? 0, latest)));
+  }
   if (logs.length > LOGS_PER_AGENT_MAX)
     throw new ChainError('history_too_long', { detail: `${logs.length} events` });
   assertAsked(logs, registry, agentId);

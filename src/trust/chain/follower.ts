@@ -121,13 +121,13 @@ async function pathTo(ring: BlockRing, batch: Batch, head: Header): Promise<Head
   for (let step = 1; ; step *= 2) {
     const first = path[0] as Header;
     const below = first.number - 1;
-    if (ring.hashOf(below) === first.parentHash) break;
+    // A step may reach the fork exactly, or go past it into blocks that still stand; those are cut off below.
+    if (ring.hashOf(below) === first.parentHash || ring.hashOf(first.number) === first.hash) break;
     if (below < ring.lowest()) return undefined;
     const gap = below - (ring.tip() as BlockRef).number;
     const from = Math.max(ring.lowest(), below + 1 - Math.max(gap, step));
     path = [...(await fetchHeaders(batch, from, below, first.parentHash)), ...path];
   }
-  // A step may have gone past the fork, into blocks that still stand.
   return path.slice(path.findIndex((header) => ring.hashOf(header.number) !== header.hash));
 }
 
