@@ -6,11 +6,14 @@ const MEDIA_TYPE = 'application/health+json';
 
 /** 200 for pass and warn, 503 for fail (section 3.1). */
 function answer(reply: FastifyReply, status: HealthStatus, body: object): FastifyReply {
-  return reply
-    .code(status === 'fail' ? 503 : 200)
-    .header('cache-control', 'no-store')
-    .type(MEDIA_TYPE)
-    .send(JSON.stringify(body));
+  return (
+    reply
+      .code(status === 'fail' ? 503 : 200)
+      .header('cache-control', 'no-store')
+      // Not `type()`, which appends a charset; JSON types have none (RFC 8259, section 11).
+      .header('content-type', MEDIA_TYPE)
+      .send(JSON.stringify(body))
+  );
 }
 
 /** `/health/live` and `/health/ready`: open to all, and so they say nothing but the state. */

@@ -220,7 +220,7 @@ class Probing implements Health {
   /** A component the gateway can do without degrades it; only what stops it from serving fails it. */
   #overall(): HealthStatus {
     if (!this.ready()) return 'fail';
-    const degraded = this.#entries.some(({ answer }) => answer !== null && answer.result.status !== 'pass');
+    const degraded = this.#entries.some(({ answer }) => answer?.result.status !== 'pass');
     return degraded ? 'warn' : 'pass';
   }
 }

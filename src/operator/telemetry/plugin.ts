@@ -19,9 +19,13 @@ function telemetry(app: FastifyInstance, options: TelemetryOptions, done: () => 
   const { metrics, logger, tracing } = options;
   const requests = createRequestLog(logger, metrics.requestLineSuppressed);
   const events = createEventLog(logger);
+  let failures = 0;
   const failed = (name: keyof Events, error: unknown): void => {
     metrics.subscriberFailed(name);
-    logger.error({ err: error, channel: name }, 'telemetry subscriber failed');
+    failures++;
+    // A fault that comes with every request must not fill the log: the 1st, 2nd, 4th, 8th and so on are a line.
+    if ((failures & (failures - 1)) !== 0) return;
+    logger.error({ err: error, channel: name, failures }, 'telemetry subscriber failed');
   };
   // Each a subscription of its own: one that throws takes nothing from the others.
   const subscriptions = [

@@ -1,8 +1,8 @@
 /**
  * What keeps secrets out of the log and out of health answers. Three nets, because each has holes:
  *  1. by name: members called `authorization`, `signature`, `…token…` and their like are replaced, at any depth;
- *  2. by shape: URLs are cut to their origin (an RPC URL's path or query *is* its key, userinfo is a password),
- *     bearer and basic credentials are cut to their scheme;
+ *  2. by shape: URLs are cut to their origin (an RPC URL's path or query *is* its key, userinfo is a password), queries
+ *     are cut away, bearer and basic credentials are cut to their scheme;
  *  3. by value: the secrets this process was configured with are masked wherever they turn up.
  */
 
@@ -18,33 +18,56 @@ const STRING_LENGTH_MAX = 8192;
 const SECRET_LENGTH_MIN = 8;
 
 const SENSITIVE_NAME =
-  /^(?:proxy-)?authorization$|^(?:set-)?cookie$|^signature$|api[-_]?key|token|secret|passw|passphrase|private[-_]?key|credential|mnemonic|^(?:session|bearer|jwt|otp|pin)$/i;
+  /^(?:proxy-)?authorization$|^(?:set-)?cookie$|^signature$|api[-_]?key|token|secret|passw|passphrase|private[-_]?key|credential|mnemonic|^(?:session|bearer|jwt|otp|pin|query|querystring|search|searchparams)$/i;
+/** Members that hold a request's target; its query is cut. */
+const TARGET_NAME = /^(?:original|raw)?url$|^href$/i;
 /** Private members of a JSON Web Key (RFC 7518, sections 6.2.2, 6.3.2 and 6.4). */
 const JWK_PRIVATE = new Set(['d', 'p', 'q', 'dp', 'dq', 'qi', 'k', 'oth']);
 
-/** A URL as it stands in text, or in a JSON string, where `\"` must not end it. `file:` holds no authority and is kept. */
-const URL_IN_TEXT = /\b(?!file:)([a-z][a-z0-9+.-]{1,20}):\/\/((?:\\.|[^\s"\\<>`|])*)/gi;
+/** What follows `://`, in text or in a JSON string, where `\\"` must not end it but `\n` must. */
+const AFTER_SCHEME = /(?:\\[^nrt]|[^\s"\\<>`|])*/y;
+const SCHEME_AT_END = /[a-z][a-z0-9+.-]{1,20}$/i;
+const SCHEME_LENGTH_MAX = 21;
 const HOST_AT_START = /^(?:\[[0-9a-f:.]*\]|[\w.-]*)(?::\d{1,5})?/i;
 /** What may follow a host in prose and says nothing. */
 const HARMLESS_TAIL = /^[/),.;:'\]}]*$/;
-const CREDENTIAL_IN_TEXT = /\b(bearer|basic)\s+[\w.~+/=:-]{4,}/gi;
+/** A query in text, such as Fastify's `Route GET:/x?key=… not found`. */
+const QUERY_IN_TEXT = /\?[\w.~%+[\]-]{1,64}=(?:\\[^nrt]|[^\s"\\])*/g;
+const CREDENTIAL_AHEAD = /(?:bearer|basic)\s/i;
+// No word boundary before: in JSON, a line break is an `n` before the word.
+const CREDENTIAL_IN_TEXT = /(bearer|basic)\s+[\w.~+/=:-]{4,}/gi;
 
-/** `https://user:pw@rpc.example/v3/KEY?x=1` becomes `https://[redacted]@rpc.example/[redacted]`. */
-function cutUrl(_match: string, scheme: string, rest: string): string {
+/** What follows a scheme, cut: `//user:pw@rpc.example/v3/KEY?x=1` becomes `[redacted]@rpc.example/[redacted]`. */
+function cutAuthority(rest: string): string {
+  // The last `@`, for a password may hold one, and a slash before it, too.
   const at = rest.lastIndexOf('@');
-  const user = at === -1 ? '' : `${REDACTED}@`;
-  const host = HOST_AT_START.exec(rest.slice(at + 1))?.[0] ?? '';
+  const host = HOST_AT_START.exec(at === -1 ? rest : rest.slice(at + 1))?.[0] ?? '';
   const tail = rest.slice(at + 1 + host.length);
-  return `${scheme}://${user}${host}${HARMLESS_TAIL.test(tail) ? tail : `/${REDACTED}`}`;
+  return `${at === -1 ? '' : `${REDACTED}@`}${host}${HARMLESS_TAIL.test(tail) ? tail : `/${REDACTED}`}`;
 }
 
-/** Cuts URLs to their origins and credentials to their schemes. Safe on text and on a line of JSON. */
+/** Cuts every URL to its origin. It looks for `://` rather than for a scheme, which costs a tenth on a log line. */
+function cutUrls(text: string): string {
+  let clean = '';
+  let copied = 0;
+  for (let at = text.indexOf('://'); at !== -1; at = text.indexOf('://', Math.max(at + 3, copied))) {
+    const scheme = SCHEME_AT_END.exec(text.slice(Math.max(copied, at - SCHEME_LENGTH_MAX), at))?.[0];
+    // `file:` has no authority, and stack traces are full of it.
+    if (scheme === undefined || scheme === 'file') continue;
+    AFTER_SCHEME.lastIndex = at + 3;
+    const rest = AFTER_SCHEME.exec(text)?.[0] ?? '';
+    clean += text.slice(copied, at + 3) + cutAuthority(rest);
+    copied = at + 3 + rest.length;
+  }
+  return copied === 0 ? text : clean + text.slice(copied);
+}
+
+/** Cuts URLs to their origins, queries away, and credentials to their schemes. Safe on text and on a line of JSON. */
 export function scrubText(text: string): string {
-  let clean = text;
-  if (clean.includes('://')) clean = clean.replace(URL_IN_TEXT, cutUrl);
+  let clean = cutUrls(text);
+  if (clean.includes('?')) clean = clean.replace(QUERY_IN_TEXT, `?${REDACTED}`);
   // A cheap look first: almost no line has credentials in it.
-  if (/\b(?:bearer|basic)\s/i.test(clean)) clean = clean.replace(CREDENTIAL_IN_TEXT, `$1 ${REDACTED}`);
-  return clean;
+  return CREDENTIAL_AHEAD.test(clean) ? clean.replace(CREDENTIAL_IN_TEXT, `$1 ${REDACTED}`) : clean;
 }
 
 /** A function that masks each of `secrets` (and its JSON spelling) and then scrubs by shape. */
@@ -85,6 +108,10 @@ function members(value: object, depth: number): Record<string, unknown> {
     if (++count > MEMBERS_MAX) {
       plain['…'] = 'more members';
       break;
+    }
+    if (typeof member === 'string' && TARGET_NAME.test(name)) {
+      plain[name] = clip(member.split('?', 1)[0] ?? '');
+      continue;
     }
     plain[name] =
       SENSITIVE_NAME.test(name) || (isJwk && JWK_PRIVATE.has(name)) ? REDACTED : walk(member, depth + 1);

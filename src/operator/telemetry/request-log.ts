@@ -37,12 +37,10 @@ function milliseconds(from: number, to: number): number | undefined {
   return from > 0 && to >= from ? Math.round((to - from) * 1000) / 1000 : undefined;
 }
 
-/** The members of the line; those that say nothing are left out. */
+/** What is said of the request; members that say nothing are left out. */
 function lineOf(record: RequestRecord): Record<string, unknown> {
   const { caller } = record;
   return {
-    request_id: record.requestId,
-    trace_id: record.traceId,
     span_id: record.spanId,
     transport: record.transport,
     method: record.method.slice(0, 32),
@@ -94,7 +92,11 @@ export function createRequestLog(logger: Logger, onSuppressed: () => void): Requ
         onSuppressed();
         return;
       }
-      direct[level](lineOf(record), 'request');
+      // Nested, since pino writes an object in one go but top-level members one by one, which took twice as long.
+      direct[level](
+        { request_id: record.requestId, trace_id: record.traceId, request: lineOf(record) },
+        'request',
+      );
     },
   };
 }
