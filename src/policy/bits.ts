@@ -8,6 +8,8 @@ export type Bits = Uint32Array;
 /** A set of few rules as alternating word indices and masks: merging it costs what it holds, not what the policy holds. */
 export type SparseBits = Int32Array;
 
+const SETS_PER_SLAB = 64;
+
 export function setBit(bits: Bits, index: number): void {
   const word = index >>> 5;
   bits[word] = (bits[word] ?? 0) | (0x8000_0000 >>> (index & 31));
@@ -38,14 +40,24 @@ export function copyBits(into: Bits, from: Bits): void {
   for (let word = 0; word < into.length; word++) into[word] = from[word] as number;
 }
 
-/** Makes bit sets, each distinct one once: ten thousand DIDs of one rule share one array. */
+/**
+ * Makes bit sets, each distinct one once: ten thousand DIDs of one rule share one array. They are cut from slabs, because an
+ * `ArrayBuffer` for each would cost the garbage collector more than all the rest of compiling.
+ */
 export function bitsFactory(words: number): (indices: readonly number[]) => Bits {
   const made = new Map<string, Bits>();
+  let slab = new Uint32Array(0);
+  let used = 0;
   return (indices) => {
     const key = indices.join();
     let bits = made.get(key);
     if (bits === undefined) {
-      bits = new Uint32Array(words);
+      if (used + words > slab.length) {
+        slab = new Uint32Array(words * SETS_PER_SLAB);
+        used = 0;
+      }
+      bits = slab.subarray(used, used + words);
+      used += words;
       for (const index of indices) setBit(bits, index);
       made.set(key, bits);
     }

@@ -7,11 +7,9 @@ const CHECK_TIMEOUT_MS = 10_000;
 /** Heap of the worker: enough for a file of 1 MiB several times over. */
 const CHECK_HEAP_MB = 256;
 
-/** Sources run as they are; the package runs from `dist`, where the same file has another suffix. */
-const ENTRY = new URL(
-  import.meta.url.endsWith('.ts') ? './check-worker.ts' : './check-worker.js',
-  import.meta.url,
-);
+/** Sources run as they are; the package runs from `dist`, where the same file ends in `.js`, as this one does. */
+const SOURCE = new URL('./check-worker.ts', import.meta.url);
+const ENTRY = import.meta.url.endsWith('.ts') ? SOURCE : new URL(SOURCE.href.replace(/\.ts$/, '.js'));
 
 /** Rejects when the worker dies or takes longer than `CHECK_TIMEOUT_MS`; the file is then to be refused. */
 export async function checkInWorker(text: string, regions: boolean): Promise<CheckedPolicy> {
