@@ -93,6 +93,13 @@ class Http1Client implements Client {
   }
 }
 
+/**
+ * Waiting for trailers costs a frame, but lets `reset` end a stream without END_STREAM: Node ends the writable side first,
+ * and only the trailers still to come keep that from looking like a whole body. A short body of stated length needs
+ * neither: it has no trailers, and a caller sees by the length that it was cut (RFC 9113, section 8.1.1).
+ */
+const H2_PLAIN_LENGTH_MAX = 65_536;
+
 class Http2Client implements Client {
   readonly trailersPossible = true;
   readonly #res: Http2ServerResponse;
@@ -131,10 +138,8 @@ class Http2Client implements Client {
 
   head(status: number, fields: string[], contentLength: number): void {
     const withStatus = [':status', String(status), ...fields];
-    // A body of stated length has no trailers to wait for; waiting costs a frame.
-    this.#stream.respond(withStatus as unknown as Record<string, string>, {
-      waitForTrailers: contentLength < 0,
-    });
+    const waitForTrailers = contentLength < 0 || contentLength > H2_PLAIN_LENGTH_MAX;
+    this.#stream.respond(withStatus as unknown as Record<string, string>, { waitForTrailers });
   }
 
   flush(): void {

@@ -79,6 +79,12 @@ export class Delivery implements AttemptListener, OpenExchange, UploadListener {
   start(): void {
     const { record, agent, body } = this.#exchange;
     const { totalMs } = agent.definition.timeouts;
+    if (this.#client.gone) {
+      // He left while he was identified: his connection's close is past and would never be heard of here.
+      record.aborted = true;
+      this.#finished(this.#exchange, null);
+      return;
+    }
     const instance = this.#tools.pick(agent, null);
     if (instance === null) {
       this.#finished(this.#exchange, this.#noInstance());

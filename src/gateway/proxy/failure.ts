@@ -60,7 +60,8 @@ export function readFailure(thrown: Error, sent: boolean): Failure {
         unprocessed: !sent,
       });
   }
-  if (code.startsWith('HPE_')) return failure(PROXY_REFUSALS.upstream_protocol_error, error);
+  // Its code is missing when the parser's own constants do not name it.
+  if (thrown.name === 'HTTPParserError') return failure(PROXY_REFUSALS.upstream_protocol_error, error);
   // RFC 9113, section 8.7: a refused stream was not processed. undici has tried once more by itself by then.
   const refusedStream = error.http2ErrorCode === constants.NGHTTP2_REFUSED_STREAM;
   return failure(PROXY_REFUSALS.upstream_unreachable, error, {

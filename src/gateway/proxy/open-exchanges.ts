@@ -54,6 +54,11 @@ export class OpenExchanges {
     this.#open.delete(exchange);
   }
 
+  /** Who has something open; a caller appears once for each exchange. */
+  *callers(): Generator<Caller> {
+    for (const { caller } of this.#open) if (caller !== null) yield caller;
+  }
+
   /**
    * Closes what a DID's callers have open, as far as `condemned` says so (one key of several, for instance).
    * The registry is as large as the connections allow, so it is simply walked: revocations are rare.

@@ -101,6 +101,8 @@ function kindOf(name: string): number {
   const first = name.charCodeAt(0);
   if ((first | CASE_BIT) === LOWER_X && name.length > 1 && !isAlphanumeric(name.charCodeAt(1)))
     return kindOfX(name);
+  // A pseudo-header field of HTTP/2: undici makes its own.
+  if (first === COLON) return DROP;
   switch (name.length) {
     case 2:
       return isName(name, 'te') ? TE : KEEP;
@@ -129,7 +131,7 @@ function kindOf(name: string): number {
     case 19:
       return isName(name, 'proxy-authorization') ? DROP : KEEP;
     default:
-      return first === COLON ? DROP : KEEP;
+      return KEEP;
   }
 }
 

@@ -32,6 +32,8 @@ export interface GatewayOptions {
   readonly proof?: () => DigestProof;
   readonly responseHeaders?: readonly string[];
   readonly draining?: () => boolean;
+  /** Awaited before the delivery, as identification would be. */
+  readonly before?: () => Promise<void>;
 }
 
 export interface Gateway {
@@ -50,6 +52,7 @@ export const CALLER: Caller = {
   keyId: 'did:key:z6MkCaller#z6MkCaller',
   method: 'signature',
   algorithm: 'ed25519',
+  keyThumbprint: 'thumbprint',
   covered: new Set(['"@method"', '"@target-uri"', '"x-tenant"']),
   validUntilMs: Number.POSITIVE_INFINITY,
 };
@@ -166,6 +169,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       if (routed === undefined) throw new Error(`no agent ${target.agentId}`);
       const streamed = options.body === 'stream';
       const body = !hasBody(req) ? null : streamed ? (req as Readable) : await readAll(req as Readable);
+      await options.before?.();
       app.deliver(
         {
           req,
