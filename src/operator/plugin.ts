@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import fp from 'fastify-plugin';
+import type { CircuitView } from '../gateway/breaker/circuit.ts';
 import { type AgentView, agentRoutes } from './api/agents.ts';
-import { type CircuitView, circuitRoutes } from './api/circuits.ts';
+import { circuitRoutes } from './api/circuits.ts';
 import { createGuard } from './api/guard.ts';
 import { detailedHealthRoutes, openHealthRoutes } from './api/health.ts';
 import { metricsRoutes } from './api/metrics.ts';

@@ -1,12 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-
-/** One circuit, as the breaker shows it. */
-export interface CircuitView {
-  readonly agentId: string;
-  /** The instance's origin. */
-  readonly instance: string;
-  readonly state: 'closed' | 'open' | 'half-open';
-}
+import type { CircuitView } from '../../gateway/breaker/circuit.ts';
 
 /** `GET /v1/circuits`: the state of every instance's circuit. */
 export function circuitRoutes(app: FastifyInstance, circuits: () => readonly CircuitView[]): void {

@@ -1,11 +1,10 @@
-/** Log lines for what the other rooms report: rare events, one line each. */
+/** Log lines for what happens to circuits and chains: rare events, one line each. Policies log their own. */
 import type { Logger } from 'pino';
-import type { ChainHead, CircuitChange, PolicyReload } from './events.ts';
+import type { CircuitView } from '../../gateway/breaker/circuit.ts';
+import type { ChainHead } from '../../trust/key-source.ts';
 
 export interface EventLog {
-  readonly circuitChanged: (event: CircuitChange) => void;
-  readonly policyReloaded: (event: PolicyReload) => void;
-  readonly policyRefused: (event: unknown) => void;
+  readonly circuitChanged: (event: CircuitView) => void;
   readonly chainHead: (event: ChainHead) => void;
 }
 
@@ -19,12 +18,6 @@ export function createEventLog(logger: Logger): EventLog {
     circuitChanged({ agentId, instance, state }) {
       const level = state === 'closed' ? 'info' : 'warn';
       logger[level]({ agent: agentId, instance, state }, 'circuit changed');
-    },
-    policyReloaded({ revision, rules }) {
-      logger.info({ revision, rules }, 'policy in force');
-    },
-    policyRefused(event) {
-      logger.error({ refused: event }, 'policy refused; the one before stays in force');
     },
     chainHead(event) {
       const chain = String(event.chainId);

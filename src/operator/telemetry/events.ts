@@ -1,43 +1,22 @@
 /**
- * What the other rooms publish on `node:diagnostics_channel`, as this room reads it. The names are repeated here
- * and not imported: nothing may depend on telemetry, and telemetry must not pull the path in.
+ * What the other rooms publish on `node:diagnostics_channel`, as this room reads it. The types are
+ * theirs, the names are repeated: telemetry must not pull the path in.
  */
 import { subscribe as subscribeChannel, unsubscribe } from 'node:diagnostics_channel';
+import type { CircuitView } from '../../gateway/breaker/circuit.ts';
 import type { RequestRecord } from '../../gateway/record.ts';
-
-export interface DidResolution {
-  /** Which tier answered: `offline` for methods whose document is in the DID itself. */
-  readonly tier: 'memory' | 'redis' | 'chain' | 'offline';
-  readonly ms: number;
-  readonly outcome: string;
-}
-
-export interface CircuitChange {
-  readonly agentId: string;
-  readonly instance: string;
-  readonly state: 'closed' | 'open' | 'half-open';
-}
-
-export interface PolicyReload {
-  readonly revision: string;
-  readonly rules: number;
-}
-
-export interface ChainHead {
-  readonly chainId: number | string;
-  readonly head: number | bigint | null;
-  readonly lagBlocks: number | null;
-  readonly connected: boolean;
-}
+import type { PolicyRefused, PolicyReloaded } from '../../policy/events.ts';
+import type { DidPurgeEvent, DidResolutionEvent } from '../../trust/did/events.ts';
+import type { ChainHead } from '../../trust/key-source.ts';
 
 export interface Events {
   'sage:request.started': RequestRecord;
   'sage:request.finished': RequestRecord;
-  'sage:did.resolution': DidResolution;
-  'sage:did.purge': unknown;
-  'sage:circuit': CircuitChange;
-  'sage:policy.reloaded': PolicyReload;
-  'sage:policy.refused': unknown;
+  'sage:did.resolution': DidResolutionEvent;
+  'sage:did.purge': DidPurgeEvent;
+  'sage:circuit': CircuitView;
+  'sage:policy.reloaded': PolicyReloaded;
+  'sage:policy.refused': PolicyRefused;
   'sage:chain.head': ChainHead;
 }
 

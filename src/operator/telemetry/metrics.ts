@@ -6,9 +6,11 @@
  * (`histogram.ts`, `request-counts.ts`); prom-client sees them when it is scraped.
  */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { CircuitView } from '../../gateway/breaker/circuit.ts';
 import type { RequestRecord } from '../../gateway/record.ts';
-import type { CircuitView } from '../api/circuits.ts';
-import type { ChainHead, CircuitChange, DidResolution, PolicyReload } from './events.ts';
+import type { PolicyReloaded } from '../../policy/events.ts';
+import type { DidResolutionEvent } from '../../trust/did/events.ts';
+import type { ChainHead } from '../../trust/key-source.ts';
 import { FoldedHistogram } from './histogram.ts';
 import { createRequestCounts, OTHER, type RequestCounts } from './request-counts.ts';
 
@@ -29,10 +31,10 @@ export interface Metrics {
   readonly registry: Registry;
   readonly requestStarted: (record: RequestRecord) => void;
   readonly requestFinished: (record: RequestRecord) => void;
-  readonly didResolved: (event: DidResolution) => void;
+  readonly didResolved: (event: DidResolutionEvent) => void;
   readonly didPurged: () => void;
-  readonly circuitChanged: (event: CircuitChange) => void;
-  readonly policyReloaded: (event: PolicyReload) => void;
+  readonly circuitChanged: (event: CircuitView) => void;
+  readonly policyReloaded: (event: PolicyReloaded) => void;
   readonly policyRefused: () => void;
   readonly chainHead: (event: ChainHead) => void;
   /** A subscriber threw; `subscriber` is a channel's name. */
@@ -50,7 +52,7 @@ const RESOLUTION_OUTCOMES_MAX = 32;
 const RESOLUTION_SECONDS = [
   0.000_001, 0.000_01, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 ];
-const CIRCUIT_STATES: Readonly<Record<CircuitChange['state'], number>> = {
+const CIRCUIT_STATES: Readonly<Record<CircuitView['state'], number>> = {
   closed: 0,
   'half-open': 1,
   open: 2,

@@ -37,9 +37,7 @@ function telemetry(app: FastifyInstance, options: TelemetryOptions, done: () => 
     listen('sage:circuit', metrics.circuitChanged, failed),
     listen('sage:circuit', events.circuitChanged, failed),
     listen('sage:policy.reloaded', metrics.policyReloaded, failed),
-    listen('sage:policy.reloaded', events.policyReloaded, failed),
     listen('sage:policy.refused', metrics.policyRefused, failed),
-    listen('sage:policy.refused', events.policyRefused, failed),
     listen('sage:chain.head', metrics.chainHead, failed),
     listen('sage:chain.head', events.chainHead, failed),
   ];
