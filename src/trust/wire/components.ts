@@ -6,7 +6,7 @@ import { Buffer } from 'node:buffer';
 import { WireError } from './errors.ts';
 import { Scanner } from './scanner.ts';
 import { serialiseBareItem, serialiseItem } from './serialise.ts';
-import type { Item } from './structured-fields.ts';
+import type { BareItem, Item, Parameters } from './structured-fields.ts';
 
 /** More would be work without a purpose: a request has few things worth covering. */
 export const COMPONENTS_MAX = 32;
@@ -85,62 +85,72 @@ function keep(text: string, list: ComponentList): void {
   recent.set(Buffer.from(text, 'latin1').toString('latin1'), list);
 }
 
+/** Reads and checks one component after the other, so that the first bad one ends the work. */
 function compile(text: string): ComponentList {
   const scanner = new Scanner(text);
-  const items = scanner.innerListItems();
-  scanner.expectEnd();
-  if (items.length > COMPONENTS_MAX) throw new WireError('too_many_components');
-  const components = items.map(component);
+  const components: Component[] = [];
   const covered = new Set<string>();
-  for (const { canonical } of components) {
-    if (covered.has(canonical)) throw new WireError('component_repeated', canonical);
-    covered.add(canonical);
+  scanner.openList();
+  while (scanner.nextItem(components.length === 0)) {
+    if (components.length === COMPONENTS_MAX) throw new WireError('too_many_components');
+    const one = component(scanner);
+    if (covered.has(one.canonical)) throw new WireError('component_repeated', one.canonical);
+    covered.add(one.canonical);
+    components.push(one);
   }
+  scanner.expectEnd();
   return { components, covered, text: `(${components.map((one) => one.identifier).join(' ')})` };
 }
 
-function component(item: Item): Component {
-  const name = item.value;
+function component(scanner: Scanner): Component {
+  const name = scanner.bareItem();
   if (typeof name !== 'string') throw new WireError('component_invalid');
-  const identifier = serialiseItem(item);
   const derived = name.startsWith('@');
-  checkName(name, identifier, derived);
-  const flags = { req: false, tr: false, sf: false, bs: false };
-  let key: string | null = null;
-  let queryName: string | null = null;
-  for (const [parameter, value] of item.params) {
-    if (parameter === 'req' || parameter === 'tr' || parameter === 'sf' || parameter === 'bs') {
-      if (value !== true) throw new WireError('component_parameter_invalid', identifier);
-      flags[parameter] = true;
-    } else if (parameter === 'key' || parameter === 'name') {
-      if (typeof value !== 'string') throw new WireError('component_parameter_invalid', identifier);
-      if (parameter === 'key') key = value;
-      else queryName = value;
-    } else {
-      throw new WireError('component_parameter_unknown', identifier);
-    }
-  }
-  const result = {
+  checkName(name, derived);
+  const params = componentParameters(scanner, name);
+  const item = { value: name, params };
+  const one = {
     name,
-    identifier,
+    identifier: serialiseItem(item),
     canonical: canonicalIdentifier(item),
     derived,
-    ...flags,
-    key,
-    queryName,
+    req: params.has('req'),
+    tr: params.has('tr'),
+    sf: params.has('sf'),
+    bs: params.has('bs'),
+    key: stringOrNull(params.get('key')),
+    queryName: stringOrNull(params.get('name')),
   };
-  checkParameters(result);
-  return result;
+  checkParameters(one);
+  return one;
 }
 
-function checkName(name: string, identifier: string, derived: boolean): void {
+/** Section 2.5: an unknown parameter is an error, since nobody knows what value it asks for. */
+function componentParameters(scanner: Scanner, name: string): Parameters {
+  const params = new Map<string, BareItem>();
+  for (let key = scanner.parameterKey(); key !== null; key = scanner.parameterKey()) {
+    const value = scanner.parameterValue();
+    const isFlag = key === 'req' || key === 'tr' || key === 'sf' || key === 'bs';
+    if (!isFlag && key !== 'key' && key !== 'name')
+      throw new WireError('component_parameter_unknown', `${name};${key}`);
+    const valid = isFlag ? value === true : typeof value === 'string';
+    if (!valid || params.has(key)) throw new WireError('component_parameter_invalid', `${name};${key}`);
+    params.set(key, value);
+  }
+  return params;
+}
+
+function stringOrNull(value: BareItem | undefined): string | null {
+  return typeof value === 'string' ? value : null;
+}
+
+function checkName(name: string, derived: boolean): void {
   if (derived) {
     // `@signature-params` is always the last line and never a component (section 2.3).
-    if (!REQUEST_COMPONENTS.has(name) && name !== '@status')
-      throw new WireError('component_unknown', identifier);
+    if (!REQUEST_COMPONENTS.has(name) && name !== '@status') throw new WireError('component_unknown', name);
   } else if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name)) {
     // Field names are lower-cased by the signer (section 2.1), so an upper-case one is an error, not a spelling.
-    throw new WireError('component_invalid', identifier);
+    throw new WireError('component_invalid', name);
   }
 }
 

@@ -13,6 +13,7 @@ const CATALOGUE = {
   signature_fields_too_large: ['malformed', 'Signature-Input or Signature is longer than its bound'],
   too_many_signatures: ['malformed', 'more signatures than are looked at'],
   too_many_components: ['malformed', 'more covered components than are looked at'],
+  too_many_parameters: ['malformed', 'a signature has more parameters than are looked at'],
   signature_incomplete: ['malformed', 'Signature-Input and Signature do not belong together'],
   signature_malformed: ['malformed', 'a signature cannot be read'],
   signature_label_repeated: ['malformed', 'the label of a signature occurs twice'],

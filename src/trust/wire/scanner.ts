@@ -146,23 +146,24 @@ export class Scanner {
 
   /** An Inner List with its parameters (4.2.1.2). */
   innerList(): InnerList {
-    const items = this.innerListItems();
+    const items: Item[] = [];
+    this.openList();
+    while (this.nextItem(items.length === 0)) items.push(this.item());
     return { items, params: this.parameters() };
   }
 
-  /** An Inner List up to its closing parenthesis. */
-  innerListItems(): Item[] {
+  openList(): void {
     this.expect(OPEN);
-    const items: Item[] = [];
-    for (;;) {
-      this.skipSpaces();
-      if (this.peek() === CLOSE) break;
-      items.push(this.item());
-      const code = this.peek();
-      if (code !== SPACE && code !== CLOSE) this.fail();
-    }
+  }
+
+  /** Moves to the next item of an Inner List; false past its closing parenthesis. Items are parted by spaces. */
+  nextItem(isFirst: boolean): boolean {
+    const code = this.peek();
+    if (!isFirst && code !== SPACE && code !== CLOSE) this.fail();
+    this.skipSpaces();
+    if (this.peek() !== CLOSE) return true;
     this.at += 1;
-    return items;
+    return false;
   }
 
   parameters(): Parameters {

@@ -24,6 +24,8 @@ export const SIGNATURES_MAX = 4;
 export const NONCE_LENGTH_MAX = 256;
 /** A did:jwk of an RSA-4096 key with its fragment is about 1,100 characters. */
 export const KEYID_LENGTH_MAX = 2048;
+/** Six are registered; the rest is room for those to come. */
+const UNKNOWN_PARAMETERS_MAX = 10;
 /** Names from registries, all short. */
 const NAME_LENGTH_MAX = 128;
 
@@ -230,6 +232,7 @@ function readParams(scanner: Scanner, params: SignatureParams): void {
       default:
         unknown ??= new Set();
         if (unknown.has(key)) throw new WireError('parameter_repeated', key);
+        if (unknown.size === UNKNOWN_PARAMETERS_MAX) throw new WireError('too_many_parameters');
         unknown.add(key);
     }
   }
