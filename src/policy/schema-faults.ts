@@ -32,7 +32,13 @@ export function explainSchemaErrors(
   const told = errors.filter(
     (error) => !(error.keyword === 'boolean' && error.schemaPath.endsWith('/additionalProperties')),
   );
-  return settleUnions(told).flatMap((error) => explain(schema as unknown as Schema, value, error));
+  const complaints = settleUnions(told).flatMap((error) =>
+    explain(schema as unknown as Schema, value, error),
+  );
+  // Whatever is not understood here is still a value that the schema refused.
+  return complaints.length === 0 && errors.length > 0
+    ? [{ path: [], message: 'does not fit its schema' }]
+    : complaints;
 }
 
 /**

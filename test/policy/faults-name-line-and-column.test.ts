@@ -232,6 +232,11 @@ describe('hostile files end in one fault, soon', () => {
     ['an alias bomb', bomb, /aliases/],
     ['sets of sets', sets, /sets expand to more than 200000 values/],
     ['a thousand faults', `${HEAD}rules:\n${'  - {}\n'.repeat(1_000)}`, /and 1901 more faults/],
+    [
+      'a flood of failed unions',
+      `${HEAD}rules:\n${'  - { id: a, effect: no, match: { did: [1], method: {} } }\n'.repeat(3_000)}`,
+      /and \d+ more faults/,
+    ],
     ['__proto__', `${HEAD}__proto__: { rules: [] }`, /unknown key `__proto__`/],
   ])('%s', (_what, text, expected) => {
     const started = performance.now();
