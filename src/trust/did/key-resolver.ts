@@ -121,18 +121,22 @@ export class KeyResolver implements Resolver {
       return;
     }
     this.#withdrawals.withdrawAll();
-    this.#chainKeys.clear();
-    this.#recents.clear();
-    if (didPurge.hasSubscribers) didPurge.publish({ did: null, reason, blockNumber: null });
-    this.#revocations.announce(null);
+    this.#forgetAll(reason, null);
   }
 
   chainChanged(change: ChainChange): void {
     const { shared, sharedSecret } = this.#options;
-    const { chainId, kind, fragment = '', blockNumber, blockHash } = change;
+    const { chainId, kind, blockNumber } = change;
     if (!this.#watched.has(chainId)) return;
+    if (kind === 'reset') {
+      // Each node's own watcher says so to its own node; what Redis holds is too old for this node from now on.
+      this.#withdrawals.withdrawChain(chainId, blockNumber);
+      this.#forgetAll('chain', blockNumber);
+      return;
+    }
+    const { fragment = '', safe = false, blockHash } = change;
     const did = agentDid(chainId, change.registry, change.agentId);
-    const message = { did, kind, fragment, blockNumber, blockHash } as const;
+    const message: PurgeMessage = { did, kind, fragment, safe, blockNumber, blockHash };
     this.#forget(did, { kind, chainId, blockNumber, mark: markOf(message) }, 'chain');
     if (shared !== null) {
       // In this order and without waiting: whoever hears of the purge must not find the old value any more. When
@@ -305,6 +309,13 @@ export class KeyResolver implements Resolver {
     if (didPurge.hasSubscribers) didPurge.publish({ did, reason, blockNumber: change?.blockNumber ?? null });
   }
 
+  #forgetAll(reason: PurgeReason, blockNumber: number | null): void {
+    this.#chainKeys.clear();
+    this.#recents.clear();
+    if (didPurge.hasSubscribers) didPurge.publish({ did: null, reason, blockNumber });
+    this.#revocations.announce(null);
+  }
+
   #peerPurged(text: string): void {
     const message = openPurge(this.#options.sharedSecret, text);
     const chainId = message === null ? null : chainOf(message.did);
@@ -365,7 +376,8 @@ function chainOf(did: string): number | null {
 }
 
 function markOf(message: PurgeMessage): string {
-  return `${message.kind}:${message.blockNumber}:${message.blockHash}:${message.fragment}`;
+  const { kind, safe, blockNumber, blockHash, fragment } = message;
+  return `${kind}:${safe}:${blockNumber}:${blockHash}:${fragment}`;
 }
 
 function elsewhere(agent: AgentLocation): DidError {

@@ -51,13 +51,24 @@ export interface ResolverLog {
   warn(fields: object, message: string): void;
 }
 
-/** What the watcher of a chain saw change. */
-export interface ChainChange {
+/** What the watcher of a chain saw change: one agent, or (`reset`) any that stands in the registry. */
+export type ChainChange = AgentChange | RegistryReset;
+
+export interface AgentChange {
   readonly chainId: number;
   readonly registry: string;
   readonly agentId: bigint | string;
   readonly kind: 'key' | 'transfer' | 'registered' | 'reorg';
   readonly fragment?: string | undefined;
+  /** True when a key reported before became final: only then does it count. */
+  readonly safe?: boolean | undefined;
   readonly blockNumber: number;
   readonly blockHash: string;
+}
+
+interface RegistryReset {
+  readonly chainId: number;
+  readonly registry: string;
+  readonly kind: 'reset';
+  readonly blockNumber: number;
 }

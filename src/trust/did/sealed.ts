@@ -5,7 +5,7 @@
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { type AgentDocument, DOCUMENT_KEYS_MAX, type DocumentKey } from './document.ts';
-import type { ChainChange } from './ports.ts';
+import type { AgentChange } from './ports.ts';
 
 /** The secret is an HMAC-SHA256 key: shorter than its output would be weaker than the hash. */
 export const SEAL_SECRET_BYTES_MIN = 32;
@@ -18,9 +18,10 @@ const MAC_CHARS = 43;
 
 export interface PurgeMessage {
   readonly did: string;
-  readonly kind: ChainChange['kind'];
+  readonly kind: AgentChange['kind'];
   /** Empty when the change concerns no single key. */
   readonly fragment: string;
+  readonly safe: boolean;
   readonly blockNumber: number;
   readonly blockHash: string;
 }
@@ -67,24 +68,20 @@ export function openDocument(secret: Uint8Array, did: string, text: string): Age
 
 /** The text of a purge for the other nodes. */
 export function sealPurge(secret: Uint8Array, message: PurgeMessage): string {
-  const body = JSON.stringify([
-    message.did,
-    message.kind,
-    message.fragment,
-    message.blockNumber,
-    message.blockHash,
-  ]);
+  const { did, kind, fragment, safe, blockNumber, blockHash } = message;
+  const body = JSON.stringify([did, kind, fragment, safe, blockNumber, blockHash]);
   return mac(secret, PURGE_CONTEXT, '', body) + body;
 }
 
 /** The purge in `text`, or null when no node of ours sent it. */
 export function openPurge(secret: Uint8Array, text: string): PurgeMessage | null {
   const value = open(secret, PURGE_CONTEXT, '', text);
-  if (!Array.isArray(value) || value.length !== 5) return null;
-  const [did, kind, fragment, blockNumber, blockHash] = value as unknown[];
+  if (!Array.isArray(value) || value.length !== 6) return null;
+  const [did, kind, fragment, safe, blockNumber, blockHash] = value as unknown[];
   if (typeof did !== 'string' || !isCount(blockNumber)) return null;
   if (typeof fragment !== 'string' || typeof blockHash !== 'string' || !isKind(kind)) return null;
-  return { did, kind, fragment, blockNumber, blockHash };
+  if (typeof safe !== 'boolean') return null;
+  return { did, kind, fragment, safe, blockNumber, blockHash };
 }
 
 function open(secret: Uint8Array, context: string, did: string, text: string): unknown {

@@ -6,10 +6,10 @@
  * DID: forgetting can only refuse too much (a read is done again), never too little.
  */
 
-import type { ChainChange } from './ports.ts';
+import type { AgentChange } from './ports.ts';
 
 export interface ChangePoint {
-  readonly kind: ChainChange['kind'];
+  readonly kind: AgentChange['kind'];
   readonly chainId: number;
   readonly blockNumber: number;
   /** Tells this change from others of the same DID, to know a message for one already heard. */
@@ -71,6 +71,17 @@ export class Withdrawals {
   withdrawAll(): void {
     this.#epoch += 1;
     this.#floorEpoch = this.#epoch;
+  }
+
+  /** Withdraws everything, because any agent of the chain may have changed up to this block. */
+  withdrawChain(chainId: number, blockNumber: number): void {
+    const chain = this.#chainOf(chainId);
+    // The first thing heard of a chain is where its watcher begins. Later it is a branch dropped deeper than anyone
+    // remembers, and block numbers of two branches do not compare: only higher ones than any seen are from the new.
+    const floor = chain.headSeen === 0 ? blockNumber : chain.headSeen + 1;
+    chain.sharedFloor = Math.max(chain.sharedFloor, floor);
+    chain.headSeen = Math.max(chain.headSeen, blockNumber);
+    this.withdrawAll();
   }
 
   /** True when `did` was purged after `epoch`. */

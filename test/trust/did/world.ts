@@ -1,6 +1,7 @@
 /** A registry, a clock and a resolver over them, in which every moment can be held still. */
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { type ParsedKeyId, parseKeyId } from '../../../src/trust/did/did-url.ts';
+import { DidError } from '../../../src/trust/did/errors.ts';
 import type { AgentKey, AgentKeys, SharedKeyCache } from '../../../src/trust/did/ports.ts';
 import {
   createResolver,
@@ -156,7 +157,7 @@ export async function codeOf(work: () => unknown): Promise<string> {
   try {
     await work();
   } catch (error) {
-    return error instanceof Error && 'code' in error ? `${error.code}` : `${error}`;
+    return error instanceof DidError ? error.code : String(error);
   }
   return 'no error';
 }
