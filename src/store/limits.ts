@@ -1,4 +1,5 @@
 /** Limits: GCRA buckets in this process's table, or in Redis for all nodes together. */
+import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import {
   backlogUs,
@@ -24,8 +25,8 @@ export interface LimitStore {
 
 /** Callers whose tag is kept, to save a hash per call; a lost entry costs 0.4 us, so size is not a matter of safety. */
 const TAGS_MAX = 16_384;
-/** A longer name is hashed each time, or names of a stranger's choosing would decide how much memory that is. */
-const TAG_NAME_CHARS_MAX = 256;
+/** A longer name is kept nowhere, here or in Redis, but as a hash: names are of strangers' choosing. */
+const NAME_CHARS_MAX = 256;
 /** How soon to come back when there was no room for a bucket: slots free themselves within a second. */
 const FULL_RETRY_MS = 1_000;
 
@@ -37,7 +38,7 @@ export function createLimits(table: Table, redis: RedisStore | null): LimitStore
     const known = tags.get(bucket);
     if (known !== undefined) return known;
     const tag = table.tag(bucket);
-    if (bucket.length <= TAG_NAME_CHARS_MAX) tags.set(bucket, tag);
+    if (bucket.length <= NAME_CHARS_MAX) tags.set(bucket, tag);
     return tag;
   };
 
@@ -70,7 +71,8 @@ export function createLimits(table: Table, redis: RedisStore | null): LimitStore
     cost: number,
   ) => {
     const interval = intervalUs(rule);
-    const key = `${store.prefix}limit:${bucket}`;
+    const name = bucket.length <= NAME_CHARS_MAX ? bucket : hash('sha256', bucket, 'base64url');
+    const key = `${store.prefix}limit:${name}`;
     try {
       const backlog = await store.run((client) => client.gcra(key, cost * interval, rule.burst * interval));
       return judge(rule, backlog, cost, false);

@@ -12,7 +12,7 @@ import { UNLIMITED, Verdict } from './verdict.ts';
 
 export type { Verdict };
 
-export interface AdmissionLimits {
+interface AdmissionLimits {
   /** Absent: 600 a minute, bursts of 50. Always counted by each node for itself, before identity is known. */
   readonly perAddress?: LimitRule | undefined;
   /** Absent: callers are not limited. Counted by all nodes together when there is a Redis. */
@@ -36,7 +36,7 @@ export interface Admission {
  * A verification costs 40 to 70 us, so one address may ask for 0.1 % of a core for long and for a burst of 50:
  * an agent is far below it, and a flood from one address is refused for the price of a look-up.
  */
-export const PER_ADDRESS_DEFAULT: LimitRule = {
+const PER_ADDRESS_DEFAULT: LimitRule = {
   ratePerPeriod: 600,
   periodMs: 60_000,
   burst: 50,

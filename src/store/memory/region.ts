@@ -31,7 +31,7 @@ const LOCK_STRIDE = 16;
 /** Slots looked at to estimate how full the region is: within 2 % and in some 20 us. */
 const SAMPLED_STRIPES_MAX = 32;
 /** Two buckets are needed for a choice of two. */
-export const REGION_SLOTS_MIN = 2 * BUCKET_SLOTS;
+const REGION_SLOTS_MIN = 2 * BUCKET_SLOTS;
 
 /** What `update` and `count` answer when there is no room, or when the lock could not be had in time. */
 export const FULL = -1;

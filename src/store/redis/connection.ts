@@ -25,6 +25,7 @@ const IN_FLIGHT_MAX = 4_096;
 const FIRST_ANSWER_MS_MAX = 3_000;
 /** The most by which an accepted signature may be dated ahead of our clock (the skew of identity). */
 const CREATED_AHEAD_MS_MAX = 5_000;
+const CLOSED = 'the connection was closed';
 const PREFIX_DEFAULT = 'sage:';
 
 /** What the store needs of a logger; pino's is one. */
@@ -104,7 +105,7 @@ export class RedisStore {
     this.bus = new Bus(createClient(options.url, clientOptions()), options.log);
     this.#client.on('ready', () => void this.#probe());
     this.#client.on('error', (error: Error) => this.#down(error));
-    this.#client.on('close', () => this.#down(new Error('the connection was closed')));
+    this.#client.on('close', () => this.#down(new Error(CLOSED)));
     const timer = setTimeout(() => this.#down(new Error('no answer')), FIRST_ANSWER_MS_MAX);
     this.ready = this.#firstVerdict.promise.then(() => {
       clearTimeout(timer);
@@ -265,8 +266,7 @@ export class RedisStore {
     if (this.#closed) return;
     const words = messageOf(error);
     // "closed" follows the error that says why; the reason is what is kept.
-    if (wasUsable || this.#lastError === '' || !words.startsWith('the connection was closed'))
-      this.#lastError = words;
+    if (wasUsable || this.#lastError === '' || words !== CLOSED) this.#lastError = words;
     this.#firstVerdict.resolve();
     if (wasUsable) this.#schedule();
     if (!wasUsable && this.#reportedError !== '') return;
@@ -317,6 +317,8 @@ function isReply(error: unknown): boolean {
 }
 
 function messageOf(error: unknown): string {
+  // How ioredis says that the connection broke under a command it will not send again.
+  if (error instanceof Error && error.name === 'MaxRetriesPerRequestError') return CLOSED;
   if (error instanceof AggregateError && error.errors.length > 0) return messageOf(error.errors[0]);
   return error instanceof Error ? error.message : String(error);
 }
