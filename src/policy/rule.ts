@@ -86,7 +86,8 @@ function specificity(rule: Rule): number {
 
 /** Equal for two rules that match exactly the same requests as far as their text tells. */
 export function matchKey(rule: Rule): string {
-  const sorted = (list: readonly string[] | null) => list && [...new Set(list)].sort();
+  const sorted = (list: readonly string[] | null) =>
+    list === null || list.length < 2 ? list : list.toSorted();
   const region = rule.region && [sorted(rule.region.codes), rule.region.negated, rule.region.unknown];
   const headers = rule.headers
     ?.map(({ name, globs }) => [name, sorted(globs.map((glob) => glob.text))])

@@ -56,6 +56,8 @@ export function openSets(values: SetValues, complaints: Complaint[]): Sets {
       `there is no preset \`${name}\`; there is ${[...PRESETS.keys()].map((key) => `\`${key}\``).join(', ')}`,
     );
   const flatten = (list: string | readonly string[], path: Path, fault?: (text: string) => string | null) => {
+    // Most rules name one plain value.
+    if (typeof list === 'string' && !list.startsWith('$') && fault?.(list) === null) return [list];
     const all = new Set<string>();
     for (const [index, entry] of (typeof list === 'string' ? [list] : list).entries()) {
       const at = typeof list === 'string' ? path : [...path, index];
