@@ -44,7 +44,7 @@ interface CheckView {
   readonly ageMs?: number;
 }
 
-export interface HealthSnapshot {
+interface HealthSnapshot {
   readonly status: HealthStatus;
   readonly version: string;
   readonly releaseId?: string;

@@ -103,7 +103,13 @@ export function startOtlp(options: OtlpOptions): Tracing {
   return createTracing({ tracer, ids, scheme: options.scheme }, async () => {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, SHUTDOWN_MS);
+      timer = setTimeout(() => {
+        options.logger.warn(
+          { waitedMs: SHUTDOWN_MS },
+          'spans were lost at shutdown: the collector does not answer',
+        );
+        resolve();
+      }, SHUTDOWN_MS);
     });
     const done = provider.shutdown().catch((error: unknown) => {
       options.logger.warn({ err: error }, 'spans were lost at shutdown');

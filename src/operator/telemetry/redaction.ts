@@ -6,7 +6,7 @@
  *  3. by value: the secrets this process was configured with are masked wherever they turn up.
  */
 
-export const REDACTED = '[redacted]';
+const REDACTED = '[redacted]';
 
 /** Deeper than any object logged on purpose; what lies below is not walked, and so not printed. */
 const DEPTH_MAX = 6;
