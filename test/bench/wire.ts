@@ -15,6 +15,8 @@ const PASSES = 5;
 const NOW = 1_700_000_030;
 const KEY = 'did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK';
 
+const COMPONENTS = '("@method" "@authority" "@path" "content-digest" "content-type")';
+
 /** Distinct in path, moment, nonce and signature; reproducible. */
 function message(index: number): RequestParts {
   const seed = createHash('sha512').update(String(index)).digest();
@@ -25,24 +27,19 @@ function message(index: number): RequestParts {
     scheme: 'https',
     authority: 'gateway.example',
     target: `/agents/weather/v1/forecast/${index}`,
-    rawHeaders: [
-      ...[
-        'Host',
-        'gateway.example',
-        'User-Agent',
-        'node',
-        'Accept',
-        'application/json',
-        'Accept-Encoding',
-        'gzip',
-      ],
-      ...['Content-Type', 'application/json', 'Content-Length', '45', 'Connection', 'keep-alive'],
-      ...['Content-Digest', `sha-256=:${seed.toString('base64', 0, 32)}:`],
-      ...['traceparent', `00-${seed.toString('hex', 0, 16)}-${seed.toString('hex', 16, 24)}-01`],
-      'Signature-Input',
-      `sig1=("@method" "@authority" "@path" "content-digest" "content-type");created=${created};nonce="${nonce}";keyid="${KEY}#${KEY.slice(8)}"`,
-      ...['Signature', `sig1=:${seed.toString('base64')}:`],
-    ],
+    rawHeaders: Object.entries({
+      Host: 'gateway.example',
+      'User-Agent': 'node',
+      Accept: 'application/json',
+      'Accept-Encoding': 'gzip, deflate',
+      'Content-Type': 'application/json',
+      'Content-Length': '45',
+      Connection: 'keep-alive',
+      'Content-Digest': `sha-256=:${seed.toString('base64', 0, 32)}:`,
+      traceparent: `00-${seed.toString('hex', 0, 16)}-${seed.toString('hex', 16, 24)}-01`,
+      'Signature-Input': `sig1=${COMPONENTS};created=${created};nonce="${nonce}";keyid="${KEY}#${KEY.slice(8)}"`,
+      Signature: `sig1=:${seed.toString('base64')}:`,
+    }).flat(),
   };
 }
 

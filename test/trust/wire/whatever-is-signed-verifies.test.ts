@@ -17,7 +17,7 @@ import { parseDictionary, parseItem, parseList } from '../../../src/trust/wire/s
 import { signatureBase } from '../../../src/trust/wire/verify.ts';
 import { signed, verificationKey, verify } from './support/messages.ts';
 
-const of = (characters: string) => fc.constantFrom(...characters);
+const of = (characters: string) => fc.constantFrom(...Array.from(characters));
 const LOWER = 'abcdefghijklmnopqrstuvwxyz';
 const keys = fc
   .tuple(of(`${LOWER}*`), fc.string({ unit: of(`${LOWER}0123456789_-.*`), maxLength: 8 }))
