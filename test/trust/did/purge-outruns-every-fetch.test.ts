@@ -43,6 +43,24 @@ describe('a fetch begun before a purge', () => {
   });
 });
 
+it('a value on its way from the shared tier during a purge is not what is answered', async () => {
+  const stored = new Map<string, string>();
+  const [one, two] = [newWorld({ shared: slowMap(stored) }), newWorld({ shared: slowMap(stored) })];
+  one.registry.agents.set('1', [slot('k1', newIdentity())]);
+  await one.find(1);
+  await settled();
+  await settled();
+  const shared = stored.get(sharedKey(didOf(1))) ?? '';
+  const find = two.find(1);
+  const after = newIdentity();
+  two.change(1, [slot('k1', after)]);
+  // Put back, as by a node that has not heard of the change.
+  stored.set(sharedKey(didOf(1)), shared);
+  const found = await find;
+  expect(isKeyOf(found, after)).toBe(true);
+  expect(two.resolver.admit(found)).toBe(true);
+});
+
 describe('a key found before a purge', () => {
   it('is not admitted, not even once, from any tier', async () => {
     const world = newWorld();
@@ -111,7 +129,9 @@ it('an RPC node behind the one that told of a revocation does not give the key b
 function slowMap(stored: Map<string, string>): SharedKeyCache {
   return {
     async get(key) {
-      return stored.get(key) ?? null;
+      const value = stored.get(key) ?? null;
+      await settled();
+      return value;
     },
     async set(key, value) {
       await settled();
