@@ -79,7 +79,7 @@ function normalise(address: string): string | null {
   }
 }
 
-interface Peer {
+export interface Peer {
   readonly address: string;
   readonly trusted: boolean;
 }
@@ -117,6 +117,11 @@ function walk(field: string, socketAddress: string, trusted: TrustedProxies): st
     end = comma;
   }
   return address;
+}
+
+/** The other end of the connection: its address, and whether it is one of TRUSTED_PROXIES. */
+export function peerAddress(req: RawRequest, trusted: TrustedProxies): Peer {
+  return peerOf(isHttp2(req) ? (req.stream.session?.socket ?? req.socket) : req.socket, trusted);
 }
 
 /** The source address of a request, normalised. Parsed once for each connection, or once for each chain of proxies. */

@@ -82,6 +82,11 @@ function bodyPending(req: RawRequest): boolean {
   return (length !== undefined && length !== '0') || req.headers['transfer-encoding'] !== undefined;
 }
 
+/** Set by Node's HTTP/1.1 server on requests it has handed over to an upgrade; missing from its types. */
+function isUpgrade(req: RawRequest): boolean {
+  return (req as { readonly upgrade?: boolean }).upgrade === true;
+}
+
 function endHttp1(req: RawRequest, res: ServerResponse, body: string, hasBody: boolean): void {
   // Who asked first (RFC 9110 10.1.1) holds its body back, so there is nothing to wait for.
   if (!bodyPending(req) || req.headers.expect !== undefined) {
@@ -122,7 +127,9 @@ export function sendRefusal(res: RawResponse, refused: Refused, requestId: strin
   }
   const response = res as ServerResponse;
   // A body that nobody will read stands between this answer and the next request.
-  if (bodyPending(req)) response.shouldKeepAlive = false;
+  if (bodyPending(req) || isUpgrade(req)) response.shouldKeepAlive = false;
+  // A refused upgrade has left the HTTP server's hands already, so that nobody else would end its connection.
+  if (isUpgrade(req)) response.once('finish', () => req.socket.destroySoon());
   response.writeHead(kind.status, headers);
   endHttp1(req, response, body, hasBody);
 }
