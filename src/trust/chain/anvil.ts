@@ -97,7 +97,8 @@ function findBinary(): string {
   const arch = process.arch === 'x64' ? 'amd64' : process.arch;
   const suffix = process.platform === 'win32' ? '.exe' : '';
   try {
-    const launcher = createRequire(import.meta.url).resolve('@foundry-rs/anvil/package.json');
+    const require = createRequire(import.meta.url);
+    const launcher = require.resolve('@foundry-rs/anvil/package.json');
     return createRequire(launcher).resolve(
       `@foundry-rs/anvil-${process.platform}-${arch}/bin/anvil${suffix}`,
     );

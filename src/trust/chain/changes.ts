@@ -5,7 +5,7 @@ import { ChainError } from './errors.ts';
 import { decodeEvent } from './events.ts';
 import { fragmentOf } from './key-slot.ts';
 
-export interface AgentChange extends TouchedAgent {
+interface AgentChange extends TouchedAgent {
   /**
    * `key`: a key slot was written, or its block became safe. `transfer`: a new owner, so every key is dead.
    * `registered`: the agent came to be. `reorg`: a block that touched the agent did not happen after all.
@@ -20,7 +20,7 @@ export interface AgentChange extends TouchedAgent {
 }
 
 /** Any agent of the registry may have changed: the watcher could not follow the chain through. */
-export interface RegistryReset {
+interface RegistryReset {
   readonly kind: 'reset';
   readonly registry: string;
   readonly blockNumber: number;

@@ -17,7 +17,7 @@ const CHAIN_FAULTS = {
   transaction_failed: 'the transaction was not accepted by the chain',
 } as const;
 
-export type ChainFault = keyof typeof CHAIN_FAULTS;
+type ChainFault = keyof typeof CHAIN_FAULTS;
 
 export interface ChainErrorContext {
   /** What was seen; for the log and the operator, never for a caller. */

@@ -45,6 +45,8 @@ export interface Follower {
   advance(batch: Batch, head: Header): Promise<void>;
   /** Reports what a subscription tells before its block is followed: the shortest way from a revocation to a purge. */
   hear(log: ChainLog): void;
+  /** What was followed is believed no longer: the next step begins anew at whatever head there is, with a reset. */
+  forget(): void;
 }
 
 /** After so long an absence everything is read anew instead: that is cheaper, and says the same. */
@@ -61,6 +63,7 @@ interface Following {
   readonly report: ChangeReporter;
   safeBlock: number;
   announced: number;
+  forgotten: boolean;
 }
 
 export function createFollower(options: FollowerOptions): Follower {
@@ -73,6 +76,7 @@ export function createFollower(options: FollowerOptions): Follower {
     report,
     safeBlock: -1,
     announced: 0,
+    forgotten: false,
   };
   return {
     filter: following.filter,
@@ -89,6 +93,9 @@ export function createFollower(options: FollowerOptions): Follower {
       await follow(following, batch, head);
     },
     hear: (log) => report.hear(log),
+    forget() {
+      following.forgotten = true;
+    },
   };
 }
 
@@ -104,8 +111,10 @@ async function follow(following: Following, batch: Batch, head: Header): Promise
   const { ring, options, report } = following;
   const tip = ring.tip();
   if (tip === undefined) return resume(following, batch, await options.loadCheckpoint());
-  // A head that was followed already: the node repeats itself, or lags behind what another one showed.
-  if (ring.hashOf(head.number) === head.hash) return;
+  if (following.forgotten) return resume(following, batch, undefined);
+  // A head that was followed already: the node repeats itself, or lags behind what another one showed. One below
+  // all that is remembered lags even more, unless the chain began anew; whoever tries the nodes finds out which.
+  if (ring.hashOf(head.number) === head.hash || head.number < ring.lowest()) return;
   if (head.number - tip.number > RING_BLOCKS) return resume(following, batch, tip);
   const path = await pathTo(ring, batch, head);
   if (path === undefined) return resume(following, batch, undefined);
@@ -174,6 +183,7 @@ async function resume(following: Following, batch: Batch, known: BlockRef | unde
   const byBlock = Map.groupBy(logs, (log) => log.blockNumber);
   for (const header of headers) assertOfBlock(byBlock.get(header.number) ?? [], header);
   ring.dropAbove(-1);
+  following.forgotten = false;
   if (!complete) report.reset(head);
   const older = logs.filter((log) => log.blockNumber < lowest);
   report.block({ number: lowest - 1, hash: '' }, older);

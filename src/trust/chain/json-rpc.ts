@@ -32,8 +32,11 @@ export interface LinkLimits {
  */
 export const RESPONSE_BYTES_MAX = 16 * 1024 * 1024;
 
-/** A local node answers in 1-5 ms, a hosted one in 50-300; beyond this another one is tried. */
-export const RPC_TIMEOUT_MS = 3_000;
+/**
+ * A local node answers in 1-5 ms, a hosted one in 50-300; beyond this another one is tried, which still leaves the
+ * second one time before a caller that is waiting for a key gives up (3 s).
+ */
+export const RPC_TIMEOUT_MS = 1_400;
 
 /** Batches waiting at once on one connection. Cold resolutions share flights, so more means a node that hangs. */
 export const BATCHES_WAITING_MAX = 256;
@@ -57,7 +60,7 @@ export function parseJson(text: string, node: string): unknown {
 }
 
 /** One element of an answered batch. */
-export function parseAnswer(value: unknown): { readonly id: unknown; readonly answer: RpcAnswer } {
+function parseAnswer(value: unknown): { readonly id: unknown; readonly answer: RpcAnswer } {
   if (typeof value !== 'object' || value === null) {
     throw new ChainError('rpc_bad_answer', { detail: 'an answer is not an object' });
   }

@@ -17,7 +17,7 @@ export interface WriterOptions {
 }
 
 /** Where a transaction came to stand. */
-export interface Mined {
+interface Mined {
   readonly transactionHash: string;
   readonly blockNumber: number;
   readonly blockHash: string;

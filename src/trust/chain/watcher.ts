@@ -10,7 +10,7 @@ import type { RegistryChange } from './changes.ts';
 import { type Checkpoint, createSaver, type WatcherLog } from './checkpoint.ts';
 import { ChainError, originOf } from './errors.ts';
 import { createFollower, type FollowedRegistry, type Follower } from './follower.ts';
-import { RESPONSE_BYTES_MAX, RPC_TIMEOUT_MS, type RpcLink } from './json-rpc.ts';
+import { RESPONSE_BYTES_MAX, type RpcLink } from './json-rpc.ts';
 import type { Batch } from './log-range.ts';
 import { createMailbox, type Mailbox } from './mailbox.ts';
 import { assertChainId, assertRpcUrls, openLink } from './rpc.ts';
@@ -68,6 +68,13 @@ const POLL_INTERVAL_MS = 1_000;
 /** With the timeout of a call, a dead socket is noticed within the 5 s after which unsafe methods fail closed. */
 const HEARTBEAT_MS = 1_500;
 
+/** Longer than for a single agent: after an absence an answer may hold the logs of many blocks. */
+const WATCH_TIMEOUT_MS = 3_000;
+
+/** Heads in a row that lie below what was followed already, and how often they are asked for, before another node is tried. */
+const BEHIND_MAX = 3;
+const BEHIND_POLL_MS = 250;
+
 const BACKOFF_MIN_MS = 100;
 const BACKOFF_MAX_MS = 5_000;
 
@@ -86,6 +93,7 @@ interface Watching {
   headAtMs: number;
   freshAtMs: number;
   lagBlocks: number;
+  behind: number;
   lastError: WatcherState['lastError'];
 }
 
@@ -115,6 +123,7 @@ export function startWatcher(options: WatcherOptions): Watcher {
     headAtMs: 0,
     freshAtMs: 0,
     lagBlocks: 0,
+    behind: 0,
     lastError: undefined,
   };
   // Whoever does not wait for readiness must not be ended by it.
@@ -154,6 +163,7 @@ async function run(watching: Watching): Promise<void> {
   let attempt = 0;
   while (!stop.signal.aborted) {
     let mismatches = 0;
+    let behind = 0;
     for (const url of options.urls) {
       const before = watching.freshAtMs;
       try {
@@ -162,10 +172,13 @@ async function run(watching: Watching): Promise<void> {
         if (stop.signal.aborted) return;
         if (watching.freshAtMs > before) attempt = 0;
         if (error instanceof ChainError && error.code === 'chain_mismatch') mismatches += 1;
+        if (error instanceof ChainError && error.code === 'rpc_stale') behind += 1;
         noteError(watching, error);
         if (mismatches === options.urls.length) watching.ready.reject(error as Error);
       }
     }
+    // Every node answers and every one is behind: it is the chain that began anew, as a development chain does.
+    if (behind === options.urls.length) watching.follower.forget();
     const delayMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** attempt);
     if (delayMs < BACKOFF_MAX_MS) attempt += 1;
     const jitteredMs = delayMs * (0.5 + 0.5 * (options.random ?? Math.random)());
@@ -180,7 +193,7 @@ async function session(watching: Watching, url: string): Promise<void> {
   const mailbox = createMailbox<Header>();
   const link = await openLink(
     url,
-    { timeoutMs: options.timeoutMs ?? RPC_TIMEOUT_MS, responseBytesMax: RESPONSE_BYTES_MAX },
+    { timeoutMs: options.timeoutMs ?? WATCH_TIMEOUT_MS, responseBytesMax: RESPONSE_BYTES_MAX },
     {
       onNotification: (result) => receive(result, follower, mailbox),
       onClosed: (reason) => mailbox.fail(reason),
@@ -193,16 +206,19 @@ async function session(watching: Watching, url: string): Promise<void> {
     const waitMs = await subscribe(url, batch, follower, options);
     await steady(() => follower.poll(batch));
     watching.connected = true;
-    noteFresh(watching);
+    noteContact(watching);
     options.log.info({ node: watching.node, head: follower.tip()?.number }, 'chain watcher: caught up');
     watching.ready.resolve();
     while (!stop.signal.aborted) {
-      const head = await mailbox.next(waitMs, stop.signal);
+      const head = await mailbox.next(
+        watching.behind > 0 ? Math.min(waitMs, BEHIND_POLL_MS) : waitMs,
+        stop.signal,
+      );
       stop.signal.throwIfAborted();
       await steady((again) =>
         head === undefined || again ? follower.poll(batch) : follower.advance(batch, head),
       );
-      noteFresh(watching);
+      noteContact(watching);
     }
   } finally {
     watching.connected = false;
@@ -211,9 +227,23 @@ async function session(watching: Watching, url: string): Promise<void> {
   }
 }
 
-function noteFresh(watching: Watching): void {
-  watching.freshAtMs = watching.options.now();
+/**
+ * Only a node that is level with what was followed confirms it: one that lags could not know of a later revocation.
+ * @throws ChainError `rpc_stale` when it goes on lagging
+ */
+function noteContact(watching: Watching): void {
+  const { follower, options } = watching;
   measureLag(watching);
+  if (follower.announced() >= (follower.tip()?.number ?? 0)) {
+    watching.freshAtMs = options.now();
+    watching.behind = 0;
+    return;
+  }
+  watching.behind += 1;
+  if (watching.behind <= BEHIND_MAX) return;
+  watching.behind = 0;
+  const detail = `block ${follower.announced()}, followed is ${follower.tip()?.number}`;
+  throw new ChainError('rpc_stale', { node: watching.node ?? '', detail });
 }
 
 function measureLag(watching: Watching): void {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { RegistryChange } from '../../../src/trust/chain/changes.ts';
-import type { KeySlot } from '../../../src/trust/chain/key-slot.ts';
+import { KEY_FLAGS, type KeySlot } from '../../../src/trust/chain/key-slot.ts';
 import {
   deployRegistry,
   openRegistryWriter,
@@ -48,7 +48,11 @@ export async function startChain(options: Parameters<typeof startAnvil>[0] = {})
 
 /** A slot with a fresh Ed25519 multikey that stands in `authentication`. */
 export function someKey(notAfter = 0): KeySlot {
-  return { flags: 1, notAfter, multikey: Uint8Array.of(0xed, 0x01, ...randomBytes(32)) };
+  return {
+    flags: KEY_FLAGS.authentication,
+    notAfter,
+    multikey: Uint8Array.of(0xed, 0x01, ...randomBytes(32)),
+  };
 }
 
 export interface Observed extends AsyncDisposable {

@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readAgentKeys } from '../../../src/trust/chain/agent-keys.ts';
+import { BATCHES_WAITING_MAX } from '../../../src/trust/chain/json-rpc.ts';
 import { createRpc, type RpcOptions } from '../../../src/trust/chain/rpc.ts';
 import { HANG, someKey, startChain, startNode, type TestChain } from './fixture.ts';
 
@@ -82,6 +83,19 @@ test('where one node fails the next is asked, and asked first from then on', asy
     expect((await readAgentKeys(rpc, { registry: chain.registry, agentId })).keys).toHaveLength(1);
   }
   expect(hanging.requests).toHaveLength(1);
+  await rpc.close();
+});
+
+test('calls that wait for a node that hangs are bounded', async () => {
+  await using hanging = await startNode(() => HANG);
+  const rpc = createRpc({ urls: [hanging.url], chainId: 31337, timeoutMs: 500 });
+  const call = [{ method: 'eth_blockNumber', params: [] }];
+  const waiting = Promise.allSettled(Array.from({ length: BATCHES_WAITING_MAX }, () => rpc.batch(call)));
+  // Links open in a later turn, so the one too many is asked after they have.
+  await Promise.resolve().then(() => undefined);
+  await expect(rpc.batch(call)).rejects.toMatchObject({ code: 'rpc_busy' });
+  const outcomes = await waiting;
+  expect(outcomes.every((one) => one.status === 'rejected' && one.reason.code === 'rpc_timeout')).toBe(true);
   await rpc.close();
 });
 
