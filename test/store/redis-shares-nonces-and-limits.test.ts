@@ -68,11 +68,11 @@ describe.skipIf(!redisAvailable())('two nodes on one Redis', () => {
 
   test('refill at the rate, by the clock of Redis', async () => {
     const limits = createLimits(smallTable(), a);
-    const rule = { ratePerPeriod: 100, periodMs: 1_000, burst: 2 };
+    const rule = { ratePerPeriod: 2, periodMs: 1_000, burst: 2 };
     const take = async () => (await limits.take('refill', rule, 0)).allowed;
     expect([await take(), await take(), await take()]).toEqual([true, true, false]);
     const startedAt = performance.now();
-    while (!(await take())) expect(performance.now() - startedAt).toBeLessThan(1_000);
+    while (!(await take())) expect(performance.now() - startedAt).toBeLessThan(5_000);
   });
 
   test('count a local rule each for itself', () => {

@@ -30,7 +30,7 @@ export interface TestRedis {
 }
 
 /** The server a test needs is not on this machine; the runner turns `part` into its closing line. */
-export class MissingServer extends Error {
+class MissingServer extends Error {
   readonly part: string;
 
   constructor(part: string, looked: readonly string[]) {
