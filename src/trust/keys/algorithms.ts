@@ -1,22 +1,11 @@
 /** The primitives behind each algorithm name (RFC 9421, section 3.3), given a key that was already checked. */
 import type { KeyObject, SignKeyObjectInput } from 'node:crypto';
 import { constants, createHmac, sign as nodeSign, verify as nodeVerify, timingSafeEqual } from 'node:crypto';
-import type { SignatureAlgorithm } from './key.ts';
 
 export type RsaAlgorithm = 'rsa-pss-sha512' | 'rsa-v1_5-sha256';
 export type EcdsaAlgorithm = 'ecdsa-p256-sha256' | 'ecdsa-p384-sha384';
 type Verify = (data: Uint8Array, signature: Uint8Array) => boolean;
 type Sign = (data: Uint8Array) => Uint8Array;
-
-/** Every algorithm a key of ours can have. */
-export const SUPPORTED_ALGORITHMS: ReadonlySet<string> = new Set<SignatureAlgorithm>([
-  'ed25519',
-  'ecdsa-p256-sha256',
-  'ecdsa-p384-sha384',
-  'rsa-pss-sha512',
-  'rsa-v1_5-sha256',
-  'hmac-sha256',
-]);
 
 /** Hash, curve names and the bytes of r||s (section 3.3.4 and 3.3.5). */
 export const ECDSA = {

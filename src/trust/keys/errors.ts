@@ -17,9 +17,6 @@ const CATALOGUE = {
 
 export type KeyErrorCode = keyof typeof CATALOGUE;
 
-/** The catalogue as data, for the page that documents the codes. */
-export const KEY_ERRORS: Readonly<Record<KeyErrorCode, string>> = CATALOGUE;
-
 export class KeyError extends Error {
   readonly code: KeyErrorCode;
 

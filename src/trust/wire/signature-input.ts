@@ -19,11 +19,11 @@ export const SIGNATURE_INPUT_LENGTH_MAX = 8192;
 /** Characters over all lines: four RSA-4096 signatures are 2.8 KB. */
 export const SIGNATURE_LENGTH_MAX = 8192;
 /** The caller's, two proxies' and one to spare. */
-export const SIGNATURES_MAX = 4;
+const SIGNATURES_MAX = 4;
 /** Nonces are stored until they expire; 64 random bytes in base64 are 88 characters. */
-export const NONCE_LENGTH_MAX = 256;
+const NONCE_LENGTH_MAX = 256;
 /** A did:jwk of an RSA-4096 key with its fragment is about 1,100 characters. */
-export const KEYID_LENGTH_MAX = 2048;
+const KEYID_LENGTH_MAX = 2048;
 /** Six are registered; the rest is room for those to come. */
 const UNKNOWN_PARAMETERS_MAX = 10;
 /** Names from registries, all short. */

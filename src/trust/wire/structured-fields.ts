@@ -8,24 +8,24 @@ import type { Buffer } from 'node:buffer';
 import { Scanner } from './scanner.ts';
 
 /** What JavaScript has no type for; an Integer is a `number`, a Byte Sequence a `Buffer`. */
-export interface Tagged {
+interface Tagged {
   readonly type: 'decimal' | 'token' | 'date' | 'display';
   readonly value: number | string;
 }
-export interface Decimal extends Tagged {
+interface Decimal extends Tagged {
   readonly type: 'decimal';
   readonly value: number;
 }
-export interface Token extends Tagged {
+interface Token extends Tagged {
   readonly type: 'token';
   readonly value: string;
 }
 /** Seconds since the epoch; its range is wider than that of a JavaScript Date. */
-export interface SfDate extends Tagged {
+interface SfDate extends Tagged {
   readonly type: 'date';
   readonly value: number;
 }
-export interface DisplayString extends Tagged {
+interface DisplayString extends Tagged {
   readonly type: 'display';
   readonly value: string;
 }

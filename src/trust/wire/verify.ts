@@ -10,9 +10,9 @@ import type { MessageView, RequestView } from './message.ts';
 import type { Signature, SignatureParams } from './signature-input.ts';
 
 /** How long after `created` a signature counts. */
-export const MAX_AGE_SECONDS = 60;
+const MAX_AGE_SECONDS = 60;
 /** How far the caller's clock may be from ours. */
-export const SKEW_SECONDS = 5;
+const SKEW_SECONDS = 5;
 
 export interface TimeBounds {
   readonly maxAgeSeconds?: number;

@@ -13,7 +13,7 @@ import { checkCoverage, checkTime, signatureBase } from '../../../../src/trust/w
 
 export const NOW = 1_700_000_000;
 const generated = generateSigningKey('ed25519');
-export const signingKey = generated.signing;
+const signingKey = generated.signing;
 export const verificationKey = importJwk({ ...generated.publicJwk });
 
 export const GET: RequestParts = {
@@ -23,7 +23,7 @@ export const GET: RequestParts = {
   target: '/agents/weather/today?city=Bern&unit=c',
   rawHeaders: ['Host', 'gateway.example', 'Accept', 'application/json'],
 };
-export const COMPONENTS = ['@method', '@authority', '@path', '@query'];
+const COMPONENTS = ['@method', '@authority', '@path', '@query'];
 export const PARAMS = { created: NOW, nonce: 'b3k2pp5k7z', keyid: 'did:key:zTest#zTest' };
 
 export interface SignOptions {
