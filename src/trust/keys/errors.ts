@@ -1,4 +1,4 @@
-/** Why a key is not accepted. All of them are found when a key is imported, never while a request waits. */
+/** Why a key is not accepted. All of them are found when a key is imported, not when it verifies. */
 
 const CATALOGUE = {
   key_malformed: 'the key cannot be read',
@@ -17,11 +17,15 @@ const CATALOGUE = {
 
 export type KeyErrorCode = keyof typeof CATALOGUE;
 
+/** Carries no stack: with did:key and did:jwk a stranger brings the key, as often as he likes. */
 export class KeyError extends Error {
   readonly code: KeyErrorCode;
 
   constructor(code: KeyErrorCode, cause?: unknown) {
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0;
     super(CATALOGUE[code], cause === undefined ? undefined : { cause });
+    Error.stackTraceLimit = limit;
     this.name = 'KeyError';
     this.code = code;
   }
