@@ -11,11 +11,11 @@ import { openDocument, sealDocument } from './sealed.ts';
 import type { Withdrawals } from './withdrawals.ts';
 
 /** Resolutions under way at once, for the whole process; past it a miss fails at once rather than queue. */
-export const FLIGHTS_MAX = 512;
+const FLIGHTS_MAX = 512;
 /** Reads of the chain at once: an RPC provider's budget, which strangers can make us spend, is not boundless. */
 export const CHAIN_READS_MAX = 64;
 /** A caller has waited long enough for a head of a chain by then. */
-export const CHAIN_READ_TIMEOUT_MS = 3_000;
+const CHAIN_READ_TIMEOUT_MS = 3_000;
 /** A DID that is purged during this many reads in a row is changing too fast to be answered for. */
 const READS_PER_FLIGHT_MAX = 4;
 

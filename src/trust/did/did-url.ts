@@ -1,11 +1,11 @@
 import { DidError } from './errors.ts';
 
 /** Longest keyid looked at. The longest that can be of use, a did:jwk with a P-384 key, takes about 270. */
-export const KEYID_BYTES_MAX = 512;
+const KEYID_BYTES_MAX = 512;
 /** Longest fragment: that of a did:key with a P-384 key takes 71. */
-export const FRAGMENT_BYTES_MAX = 128;
+const FRAGMENT_BYTES_MAX = 128;
 
-export type DidMethod = 'key' | 'jwk' | 'sage';
+type DidMethod = 'key' | 'jwk' | 'sage';
 
 /** Where a did:sage identity lives. */
 export interface AgentLocation {
@@ -71,6 +71,15 @@ export function parseKeyId(keyid: string): ParsedKeyId {
 /** The DID of an agent; `registry` may be checksummed, the answer is canonical. */
 export function agentDid(chainId: number, registry: string, agentId: string | bigint): string {
   return `did:sage:eip155:${chainId}:${registry.toLowerCase()}:${agentId}`;
+}
+
+/** The chain an agent's DID names; null when it is not one. */
+export function chainIdOf(did: string): number | null {
+  try {
+    return parseKeyId(did).agent?.chainId ?? null;
+  } catch {
+    return null;
+  }
 }
 
 function parseAgent(id: string): AgentLocation {

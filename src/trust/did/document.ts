@@ -2,11 +2,11 @@ import { DidError } from './errors.ts';
 import type { AgentKeys } from './ports.ts';
 
 /** Bit of a key slot's flags: the key is in `authentication`, and so may sign requests. */
-export const AUTHENTICATION_FLAG = 0x01;
+const AUTHENTICATION_FLAG = 0x01;
 /** Keys looked at in one document. The registry sets no bound and whoever owns a token can write, so we do: the newest count. */
 export const DOCUMENT_KEYS_MAX = 64;
 /** A Multikey for authentication takes at most 51 bytes (P-384); what is longer is no key of ours. */
-export const MULTIKEY_BYTES_MAX = 128;
+const MULTIKEY_BYTES_MAX = 128;
 
 /** ECMA-262, section 21.4.1.1. */
 const DATE_MS_MAX = 8.64e15;

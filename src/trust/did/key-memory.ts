@@ -34,8 +34,8 @@ export interface KeyMemory {
   find(did: string, fragment: string | null, epoch: number): ResolvedKey | undefined;
   /** After a signature verified with it: counts it, and keeps it if it is more frequent than what it would push out. */
   admit(resolved: ResolvedKey, epoch: number): void;
-  /** A fresh document of `did` names only these keys now: the others go. */
-  reconcile(did: string, isStillNamed: (key: ResolvedKey) => boolean): void;
+  /** Whether a key is held that a fresh document of its DID does not name any more. */
+  holdsOther(did: string, isStillNamed: (key: ResolvedKey) => boolean): boolean;
   delete(did: string): void;
   clear(): void;
   /** DIDs held. */
@@ -90,13 +90,8 @@ export function createKeyMemory(capacity: number): KeyMemory {
       if (keys.length >= KEYS_PER_DID_MAX) keys.shift();
       keys.push(held(resolved, epoch));
     },
-    reconcile(did, isStillNamed) {
-      const keys = byDid.peek(did);
-      if (keys === undefined) return;
-      const left = keys.filter(isStillNamed);
-      if (left.length === keys.length) return;
-      if (left.length === 0) byDid.delete(did);
-      else keys.splice(0, keys.length, ...left);
+    holdsOther(did, isStillNamed) {
+      return byDid.peek(did)?.every(isStillNamed) === false;
     },
     delete(did) {
       byDid.delete(did);

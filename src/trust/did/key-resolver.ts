@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { AgentDocuments, type Loaded, sharedKey } from './agent-documents.ts';
-import { type AgentLocation, agentDid, type ParsedKeyId, parseKeyId } from './did-url.ts';
+import { type AgentLocation, agentDid, chainIdOf, type ParsedKeyId, parseKeyId } from './did-url.ts';
 import { type AgentDocument, chooseKey, isSoleKey } from './document.ts';
 import { DidError } from './errors.ts';
 import { type DidResolutionEvent, didPurge, didResolution, type PurgeReason, type Tier } from './events.ts';
@@ -11,7 +11,7 @@ import { offlineKey } from './offline.ts';
 import type { ChainChange } from './ports.ts';
 import type { FindOptions, Resolver, ResolverBounds, ResolverOptions, ResolverStats } from './resolver.ts';
 import { createRevocations, type Revocations, type RevokedListener } from './revocations.ts';
-import { openPurge, type PurgeMessage, sealPurge } from './sealed.ts';
+import { markOf, openPurge, type PurgeMessage, sealPurge } from './sealed.ts';
 import { type Sight, sightOf, type WatcherReport } from './staleness.ts';
 import { type ChangePoint, Withdrawals } from './withdrawals.ts';
 
@@ -236,14 +236,11 @@ export class KeyResolver implements Resolver {
     // Time has passed: what was within bounds when the request asked may not be now.
     const stale = this.#staleness(watched, nowMs, safeMethod);
     if (stale !== null) throw missed(loaded.tier, ms, stale);
-    return this.#answer(
-      keyId,
-      this.#remember(keyId.did, agent, loaded, nowMs),
-      loaded.tier,
-      loaded.epoch,
-      nowMs,
-      ms,
-    );
+    const recent = this.#remember(keyId.did, agent, loaded, nowMs);
+    // What is among the recent answers has not been purged until this very moment.
+    const current = this.#recents.peek(keyId.did) === recent;
+    const epoch = current ? this.#withdrawals.epoch : loaded.epoch;
+    return this.#answer(keyId, recent, loaded.tier, epoch, nowMs, ms);
   }
 
   /** "No such key" is believed for as long as memory would have kept it, however long the shared tier keeps documents. */
@@ -266,8 +263,12 @@ export class KeyResolver implements Resolver {
     const untilMs = Math.min(freshUntilMs, nowMs + this.#bounds.recentTtlMs);
     const recent = { document, freshUntilMs, untilMs };
     if (this.#withdrawals.withdrawnSince(did, epoch)) return recent;
+    if (this.#chainKeys.holdsOther(did, (key) => isStillNamed(document, key, nowMs))) {
+      // A key is gone and no event told of it: whoever still holds it must not use it either.
+      this.#forget(did, null, 'document');
+      this.#revocations.announce(did);
+    }
     this.#recents.set(did, recent);
-    this.#chainKeys.reconcile(did, (key) => isStillNamed(document, key, nowMs));
     return recent;
   }
 
@@ -318,7 +319,7 @@ export class KeyResolver implements Resolver {
 
   #peerPurged(text: string): void {
     const message = openPurge(this.#options.sharedSecret, text);
-    const chainId = message === null ? null : chainOf(message.did);
+    const chainId = message === null ? null : chainIdOf(message.did);
     if (message === null || chainId === null) {
       this.#forgedMessages += 1;
       return;
@@ -365,19 +366,6 @@ function isStillNamed(document: AgentDocument, key: ResolvedKey, nowMs: number):
   } catch {
     return false;
   }
-}
-
-function chainOf(did: string): number | null {
-  try {
-    return parseKeyId(did).agent?.chainId ?? null;
-  } catch {
-    return null;
-  }
-}
-
-function markOf(message: PurgeMessage): string {
-  const { kind, safe, blockNumber, blockHash, fragment } = message;
-  return `${kind}:${safe}:${blockNumber}:${blockHash}:${fragment}`;
 }
 
 function elsewhere(agent: AgentLocation): DidError {

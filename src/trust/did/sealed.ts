@@ -10,7 +10,7 @@ import type { AgentChange } from './ports.ts';
 /** The secret is an HMAC-SHA256 key: shorter than its output would be weaker than the hash. */
 export const SEAL_SECRET_BYTES_MIN = 32;
 /** Longest text looked at: 64 keys of 128 bytes and their names fit with room to spare. */
-export const SEALED_TEXT_MAX = 32_768;
+const SEALED_TEXT_MAX = 32_768;
 
 const DOCUMENT_CONTEXT = 'sage did document 1';
 const PURGE_CONTEXT = 'sage did purge 1';
@@ -82,6 +82,12 @@ export function openPurge(secret: Uint8Array, text: string): PurgeMessage | null
   if (typeof fragment !== 'string' || typeof blockHash !== 'string' || !isKind(kind)) return null;
   if (typeof safe !== 'boolean') return null;
   return { did, kind, fragment, safe, blockNumber, blockHash };
+}
+
+/** Tells a change from every other of its DID. */
+export function markOf(message: PurgeMessage): string {
+  const { kind, safe, blockNumber, blockHash, fragment } = message;
+  return `${kind}:${safe}:${blockNumber}:${blockHash}:${fragment}`;
 }
 
 function open(secret: Uint8Array, context: string, did: string, text: string): unknown {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { codeOf, newIdentity, newWorld, slot } from './world.ts';
+import { codeOf, didOf, newIdentity, newWorld, slot } from './world.ts';
 
 describe('"no such agent"', () => {
   it('is remembered for some seconds, then asked again', async () => {
@@ -73,7 +73,11 @@ it('a fresh document without the key does push it out, also when no event told o
   world.registry.agents.set('1', [slot('k2', newIdentity())]);
   world.nowMs += 30_000;
   world.resolver.setStaleness(31337, { lagMs: 0, connected: true });
-  expect(await world.find(1, 'k1')).toMatchObject({ tier: 'memory' });
-  await world.find(1, 'k2');
+  const held = await world.find(1, 'k1');
+  expect(held.tier).toBe('memory');
+  const told = new Promise((resolve) => world.resolver.onRevoked(resolve));
+  const [fresh, joined] = await Promise.all([world.find(1, 'k2'), world.find(1, 'k2')]);
+  expect(await told).toBe(didOf(1));
+  expect([held, fresh, joined].map((key) => world.resolver.admit(key))).toEqual([false, true, true]);
   expect(await codeOf(() => world.find(1, 'k1'))).toBe('key_unknown');
 });
