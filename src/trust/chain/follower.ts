@@ -53,6 +53,9 @@ export interface Follower {
 const BACKFILL_BLOCKS_MAX = 100_000;
 const BACKFILL_LIMITS = { callsMax: 128, logsMax: 50_000 };
 
+/** How nodes say that they do not have a block by its hash: it is gone again. Any other refusal is one. */
+const UNKNOWN_BLOCK = /unknown|not (?:be )?found|missing/i;
+
 /** Blocks whose logs are asked for in one batch. */
 const BLOCKS_PER_BATCH = 32;
 
@@ -145,8 +148,9 @@ async function takeBlocks(following: Following, batch: Batch, headers: readonly 
   const answers = await batch([...calls, getBlockCall('safe')]);
   for (const [i, header] of headers.entries()) {
     const answer = answers[i];
-    // A block that is gone again is unknown to the node by its hash.
-    if (answer?.ok === false) throw new ChainError('chain_moved', { detail: answer.message });
+    if (answer?.ok === false && UNKNOWN_BLOCK.test(answer.message)) {
+      throw new ChainError('chain_moved', { detail: answer.message });
+    }
     const logs = parseLogs(resultOf(answer, 'eth_getLogs'));
     assertOfBlock(logs, header);
     takeBlock(following, header, logs);
