@@ -6,6 +6,7 @@ import { type FSWatcher, readFileSync, watch } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { type Static, Type } from 'typebox';
 import type { AgentDefinition } from './agents/registry.ts';
+import type { ChainRpcUrl } from './env.ts';
 import {
   type Fault,
   faultAt,
@@ -204,41 +205,75 @@ export function readConfig(file: string): Config {
   return parseConfig(text, file);
 }
 
-export interface ConfigWatch {
-  close(): void;
+export interface ConfigFollower {
+  /** Stops watching and waits for a change that is being taken. */
+  close(): Promise<void>;
 }
 
 /**
- * Calls `onConfig` with each new good configuration and `onFault` with the message of each bad one. The folder is
- * watched, not the file, so that rename-and-replace and swapped symbolic links are seen.
+ * Hands each new good configuration to `take`, one after the other; a bad file, or one that `take` cannot use, is told
+ * to `refuse` and changes nothing. The folder is watched, not the file, so that rename-and-replace and swapped
+ * symbolic links are seen.
  */
-export function watchConfig(
+export function followConfig(
   file: string,
-  onConfig: (config: Config) => void,
-  onFault: (message: string) => void,
-): ConfigWatch {
+  take: (config: Config) => Promise<void>,
+  refuse: (fault: string) => void,
+): ConfigFollower {
   let lastText = readFileSync(file, 'utf8');
+  let last = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
-  const reload = (): void => {
+  const reload = async (): Promise<void> => {
     try {
       const text = readFileSync(file, 'utf8');
       if (text === lastText) return;
       lastText = text;
-      onConfig(parseConfig(text, file));
+      await take(parseConfig(text, file));
     } catch (error) {
-      onFault((error as Error).message);
+      refuse((error as Error).message);
     }
   };
   const watcher: FSWatcher = watch(dirname(resolve(file)), { persistent: false }, (_event, name) => {
     if (name !== null && name !== basename(file) && !name.startsWith('..')) return;
     clearTimeout(timer);
-    timer = setTimeout(reload, SETTLE_MS);
+    timer = setTimeout(() => {
+      last = last.then(reload);
+    }, SETTLE_MS);
   });
-  watcher.on('error', (error) => onFault(`watching ${file} failed: ${error.message}`));
+  watcher.on('error', (error) => refuse(`watching ${file} failed: ${error.message}`));
   return {
-    close() {
+    async close() {
       clearTimeout(timer);
       watcher.close();
+      await last;
     },
   };
+}
+
+/**
+ * Each chain with the endpoints that the environment gives for it.
+ * @throws {ConfigError} for a chain without an endpoint, and for an endpoint whose chain is not configured.
+ */
+export function chainsToWatch(
+  config: Config,
+  rpcUrls: readonly ChainRpcUrl[],
+): (ChainConfig & { readonly urls: readonly string[] })[] {
+  const faults: string[] = [];
+  const only = config.chains.length === 1 ? config.chains[0] : undefined;
+  for (const { chainId } of rpcUrls) {
+    if (chainId === null && only === undefined)
+      faults.push(
+        'CHAIN_RPC_URLS: with more or less than one chain in the configuration, prefix each URL with eip155:<id>=',
+      );
+    else if (chainId !== null && !config.chains.some(({ id }) => id === chainId))
+      faults.push(`CHAIN_RPC_URLS: chain ${chainId} is not in the configuration`);
+  }
+  const watched = config.chains.map((chain) => {
+    const urls = rpcUrls.filter(({ chainId }) => (chainId ?? only?.id) === chain.id).map(({ url }) => url);
+    if (urls.length === 0)
+      faults.push(`chain ${chain.id} is configured, but CHAIN_RPC_URLS names no endpoint for it`);
+    return { ...chain, urls };
+  });
+  if (faults.length > 0) throw new ConfigError([...new Set(faults)].join('\n'));
+  return watched;
 }

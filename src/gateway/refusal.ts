@@ -37,7 +37,10 @@ export class Refused extends Error {
   constructor(kind: RefusalKind, context: RefusalContext = {}) {
     const limit = Error.stackTraceLimit;
     Error.stackTraceLimit = 0;
-    super(context.explanation ?? kind.detail, context.cause === undefined ? undefined : { cause: context.cause });
+    super(
+      context.explanation ?? kind.detail,
+      context.cause === undefined ? undefined : { cause: context.cause },
+    );
     Error.stackTraceLimit = limit;
     this.name = 'Refused';
     this.kind = kind;

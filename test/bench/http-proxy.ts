@@ -9,4 +9,5 @@ await app.register(httpProxy, {
   undici: { connections: 128, pipelining: 1 },
 });
 await app.listen({ host: '127.0.0.1', port: 0 });
-console.log(JSON.stringify({ port: app.addresses()[0]?.port }));
+const address = app.server.address();
+console.log(JSON.stringify({ port: typeof address === 'object' ? address?.port : null }));

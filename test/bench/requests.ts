@@ -1,13 +1,13 @@
 /** Prepares whole requests as bytes before a pass, so that the load costs the machine as little as it can. */
-import { createPrivateKey } from 'node:crypto';
+import { createPrivateKey, type webcrypto } from 'node:crypto';
 import { signRequest } from '../../src/sdk/sign-request.ts';
-import { signingKey } from '../../src/trust/keys/import.ts';
+import { signingKey } from '../../src/trust/keys/signing.ts';
 
 export interface RequestPlan {
   /** Path with query. */
   readonly path: string;
   /** Ed25519 private JWK and the key id to sign with; absent for unsigned requests. */
-  readonly signer?: { readonly jwk: JsonWebKey; readonly keyId: string };
+  readonly signer?: { readonly jwk: webcrypto.JsonWebKey; readonly keyId: string };
 }
 
 const HEADERS: readonly (readonly [string, string])[] = [

@@ -12,7 +12,7 @@ import { UNLIMITED, Verdict } from './verdict.ts';
 
 export type { Verdict };
 
-interface AdmissionLimits {
+export interface AdmissionLimits {
   /** Absent: 600 a minute, bursts of 50. Always counted by each node for itself, before identity is known. */
   readonly perAddress?: LimitRule | undefined;
   /** Absent: callers are not limited. Counted by all nodes together when there is a Redis. */

@@ -6,6 +6,8 @@ export interface Caller {
   readonly did: string;
   /** The absolute DID URL of the key, or empty. */
   readonly keyId: string;
+  /** Thumbprint of that key (RFC 7638), or empty: tells a key from the one that took its place. */
+  readonly keyThumbprint: string;
   readonly method: 'signature' | 'none';
   readonly algorithm: SignatureAlgorithm | null;
   /** Serialised component identifiers the signature covers, such as `"content-digest"` or `"@query-param";name="id"`. */

@@ -1,9 +1,11 @@
-import { defineRefusals } from '../refusal.ts';
+import { DID_ERRORS, type DidError, type DidErrorCode } from '../../trust/did/errors.ts';
+import { WIRE_ERRORS, type WireError, type WireErrorCode } from '../../trust/wire/errors.ts';
+import { defineRefusals, type RefusalContext, type RefusalKind, Refused } from '../refusal.ts';
 
 /**
- * Refusals of identity. 400 is malformed, 401 not proven, 413/408 the body's bounds, 421 the wrong origin,
- * 503 what this node cannot check now. Details are generic on purpose: what exactly failed is told only with
- * EXPLAIN_REFUSALS, and otherwise stands in the log.
+ * Refusals of identity: 400 is malformed, 401 not proven, 413 and 408 the body's bounds, 421 the wrong origin,
+ * 503 what this node cannot check now. The codes of `trust/wire` and `trust/did` are passed on under their own
+ * names with a generic detail: what exactly failed is told only with EXPLAIN_REFUSALS, and stands in the log.
  */
 const UNPROVEN = 'The signature of this request could not be accepted.';
 
@@ -11,29 +13,16 @@ export const IDENTITY_REFUSALS = defineRefusals({
   signature_required: [
     401,
     'A signature is required',
-    'Sign the request by RFC 9421 with a key of your DID document.',
+    'Sign the request by RFC 9421 with a key of your DID.',
     false,
   ],
-  signature_malformed: [400, 'The signature fields are malformed', UNPROVEN, false],
-  signature_coverage: [401, 'The signature covers too little', UNPROVEN, false],
-  signature_expired: [401, 'The signature has expired', UNPROVEN, true],
-  signature_in_future: [401, 'The signature was made in the future', UNPROVEN, true],
+  signature_invalid: [401, 'The signature does not verify', UNPROVEN, false],
   signature_predates_start: [
     401,
     'The signature is older than this gateway',
     'This gateway restarted and cannot know whether the signature was used; sign the request anew.',
     true,
   ],
-  signature_invalid: [401, 'The signature does not verify', UNPROVEN, false],
-  algorithm_unsupported: [401, 'The signature algorithm is not accepted', UNPROVEN, false],
-  key_id_malformed: [400, 'The key id is not an absolute DID URL', UNPROVEN, false],
-  did_method_unsupported: [401, 'The DID method is not accepted here', UNPROVEN, false],
-  did_unknown: [401, 'The DID is not known', UNPROVEN, false],
-  did_unresolvable: [503, 'The DID cannot be resolved now', 'Try again shortly, with a new signature.', true],
-  did_stale: [503, 'What is known of the DID is too old', 'Try again shortly, with a new signature.', true],
-  key_unknown: [401, 'The key is not in the DID document', UNPROVEN, false],
-  key_expired: [401, 'The key has expired', UNPROVEN, false],
-  key_revoked: [401, 'The key was revoked', UNPROVEN, false],
   nonce_replayed: [401, 'The request was already used', 'Sign the request anew with a fresh nonce.', true],
   nonce_store_full: [503, 'Too many requests to remember', 'Try again shortly, with a new signature.', true],
   nonce_store_unavailable: [
@@ -42,11 +31,9 @@ export const IDENTITY_REFUSALS = defineRefusals({
     'Try again shortly, with a new signature.',
     true,
   ],
-  digest_malformed: [400, 'The Content-Digest field is malformed', UNPROVEN, false],
-  digest_mismatch: [401, 'The body is not the one that was signed', UNPROVEN, false],
   body_too_large: [
     413,
-    'The body is larger than this route accepts',
+    'The body is too large',
     'Send a smaller body, or ask the operator to stream this route.',
     false,
   ],
@@ -58,13 +45,49 @@ export const IDENTITY_REFUSALS = defineRefusals({
     'Try again shortly, with a new signature.',
     true,
   ],
-  message_ambiguous: [400, 'The request can be read in two ways', 'Send each singleton field once.', false],
   authority_unknown: [
     421,
     'This gateway does not serve that origin',
-    'Use one of the origins the operator publishes.',
+    'Use an origin the operator publishes.',
     false,
   ],
 });
 
-export type IdentityCode = keyof typeof IDENTITY_REFUSALS;
+/** A new signature made at a better moment may be accepted. */
+const RETRYABLE_WIRE: ReadonlySet<WireErrorCode> = new Set([
+  'created_in_future',
+  'signature_too_old',
+  'signature_expired',
+]);
+
+function kindsOfWire(): Readonly<Record<WireErrorCode, RefusalKind>> {
+  const kinds = {} as Record<WireErrorCode, RefusalKind>;
+  for (const code of Object.keys(WIRE_ERRORS) as WireErrorCode[]) {
+    const [errorClass, text] = WIRE_ERRORS[code];
+    const title = text[0]!.toUpperCase() + text.slice(1);
+    const status = errorClass === 'malformed' ? 400 : 401;
+    kinds[code] = Object.freeze({
+      status,
+      code,
+      title,
+      detail: UNPROVEN,
+      retryable: RETRYABLE_WIRE.has(code),
+    });
+  }
+  return Object.freeze(kinds);
+}
+
+export const WIRE_REFUSALS = kindsOfWire();
+export const DID_REFUSALS: Readonly<Record<DidErrorCode, RefusalKind>> = defineRefusals(DID_ERRORS);
+
+export function refusedByWire(error: WireError, context: RefusalContext = {}): Refused {
+  const evidence = {
+    ...context.evidence,
+    ...(error.component === undefined ? {} : { component: error.component }),
+  };
+  return new Refused(WIRE_REFUSALS[error.code], { explanation: error.message, ...context, evidence });
+}
+
+export function refusedByDid(error: DidError): Refused {
+  return new Refused(DID_REFUSALS[error.code], { explanation: error.message, cause: error.cause });
+}

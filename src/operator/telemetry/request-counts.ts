@@ -4,6 +4,7 @@ import type { RequestRecord } from '../../gateway/record.ts';
 import { type Buckets, FoldedHistogram } from './histogram.ts';
 
 export interface RequestCounts {
+  readonly refusedByListener: (code: string) => void;
   readonly requestStarted: (record: RequestRecord) => void;
   readonly requestFinished: (record: RequestRecord) => void;
 }
@@ -241,6 +242,7 @@ export function createRequestCounts(registry: Registry, isAgent: (id: string) =>
   registerOpen(registry, 'sage_inflight_requests', 'Requests accepted and not finished.', () => inflight);
   registerOpen(registry, 'sage_open_websockets', 'WebSockets open or opening.', () => webSockets);
   return {
+    refusedByListener: refused,
     requestStarted(record) {
       if (record.transport === 'websocket') webSockets++;
       else inflight++;

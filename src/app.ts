@@ -1,0 +1,250 @@
+/**
+ * The map: plugins are registered in the order of a request's life (accept, admit, identify, decide, route, deliver,
+ * record), explicitly. What a lower room asks of a higher one is handed in here, by name.
+ */
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import websocket from '@fastify/websocket';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { type Config, chainsToWatch, followConfig, readConfig } from './config.ts';
+import type { Env } from './env.ts';
+import { admissionPlugin } from './gateway/admission/plugin.ts';
+import { admissionLimits } from './gateway/admission/policy-limits.ts';
+import breakerPlugin from './gateway/breaker/plugin.ts';
+import { loopbackOrigins } from './gateway/identity/origins.ts';
+import { identityPlugin } from './gateway/identity/plugin.ts';
+import { identityPorts, identitySettings } from './gateway/identity/ports.ts';
+import { parseTrustedProxies } from './gateway/listener/client-address.ts';
+import { listenerPlugin } from './gateway/listener/plugin.ts';
+import { createServer } from './gateway/listener/server.ts';
+import { pathPlugin } from './gateway/path.ts';
+import proxyPlugin from './gateway/proxy/plugin.ts';
+import { websocketServerOptions } from './gateway/proxy/websocket-server.ts';
+import { closeRevoked } from './gateway/revocation.ts';
+import routingPlugin from './gateway/routing/plugin.ts';
+import { createRandom32 } from './gateway/trace-context.ts';
+import { operatorPlugin } from './operator/plugin.ts';
+import { componentProbes } from './operator/telemetry/component-probes.ts';
+import { createHealth } from './operator/telemetry/health.ts';
+import { createLogger } from './operator/telemetry/logging.ts';
+import { createMetrics, type Metrics } from './operator/telemetry/metrics.ts';
+import { telemetryPlugin } from './operator/telemetry/plugin.ts';
+import { systemProbes } from './operator/telemetry/probes.ts';
+import { openPolicySource, type PolicySource } from './policy/policy-source.ts';
+import { openRegions, type Regions } from './policy/regions.ts';
+import { openStore, type Store } from './store/open-store.ts';
+import { type KeySource, openKeySource } from './trust/key-source.ts';
+
+const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
+/** Of one WebSocket; an agent's own `websocket_max_message_bytes` is at most this. */
+const WEBSOCKET_MESSAGE_BYTES_MAX = 67_108_864;
+const now = Date.now;
+
+/** What the plugins are given: opened before the first of them, closed after the last. */
+interface Parts {
+  readonly env: Env;
+  readonly logger: Logger;
+  readonly regions: Regions | null;
+  readonly store: Store;
+  readonly keys: KeySource;
+  readonly policy: PolicySource;
+  /** Replaced as a whole by each good change of `sage.yaml`. */
+  config: Config;
+  /** Why the last change of a file was refused, or empty. */
+  lastFault: string;
+}
+
+/**
+ * Builds the gateway; nothing listens yet. Closing the instance closes all it opened.
+ * @throws ConfigError, PolicyError, TrustedProxiesError and what the files named in `env` cause, each with a message
+ * for the operator.
+ */
+export async function buildGateway(env: Env): Promise<FastifyInstance> {
+  await using opened = new AsyncDisposableStack();
+  const secrets = [env.operatorApiKey, env.clusterSecret].filter((secret) => secret !== null);
+  const logger = createLogger({ level: env.logLevel, secrets });
+  const server = createServer({
+    ...(env.tls === null ? {} : { tls: env.tls }),
+    explainRefusals: env.explainRefusals,
+    maxHeaderBytes: env.maxHeaderBytes,
+    headersTimeoutMs: env.headersTimeoutMs,
+    keepAliveTimeoutMs: env.keepAliveTimeoutMs,
+    maxConnections: env.maxConnections,
+    loggerInstance: logger,
+    onRefused: (code) => metrics.refusedByListener(code),
+  });
+  const metrics: Metrics = createMetrics({
+    isAgent: (id) => server.agents.get(id) !== undefined,
+    circuits: () => server.circuits.list(),
+    nonceTable: () => tableFill(parts.store),
+    redisConnected: () => parts.store.redis?.status().connected ?? null,
+  });
+  // Subscribed before anything is opened, so that the first policy and the first head are counted.
+  await server.register(telemetryPlugin, { metrics, logger, tracing: await openTracing(env, logger) });
+  const parts = await openParts(env, server, logger, opened);
+  await registerPath(server, parts, metrics);
+  followChanges(server, parts);
+  const owned = opened.move();
+  server.addHook('onClose', () => owned.disposeAsync());
+  return server;
+}
+
+async function registerPath(app: FastifyInstance, parts: Parts, metrics: Metrics): Promise<void> {
+  const { env, logger, regions, store, keys, policy } = parts;
+  const health = createHealth({
+    probes: [...systemProbes(env.dataDir), ...watched(parts)],
+    now,
+    version: VERSION,
+  });
+  // accept
+  await app.register(listenerPlugin, {
+    explainRefusals: env.explainRefusals,
+    bodyTimeoutMs: env.bodyIdleTimeoutMs,
+  });
+  await app.register(websocket, websocketServerOptions(WEBSOCKET_MESSAGE_BYTES_MAX));
+  // admit
+  await app.register(admissionPlugin, { limits: store.limits, blocks: store.blocks, now });
+  app.admission.setLimits(admissionLimits(policy.current()));
+  // identify
+  const ports = identityPorts(store, keys, now, logger);
+  await app.register(identityPlugin, {
+    publicOrigins: env.publicOrigins,
+    settings: identitySettings(env),
+    ports,
+  });
+  // route and deliver
+  await app.register(breakerPlugin);
+  await app.register(routingPlugin);
+  await app.register(proxyPlugin);
+  app.agents.replace(parts.config.agents);
+  // the path that calls them, decide in its middle
+  await app.register(pathPlugin, {
+    policy,
+    regionOf: (address) => regions?.lookup(address) ?? null,
+    trustedProxies: parseTrustedProxies(env.trustedProxies),
+    random: createRandom32(new Uint32Array(new Uint8Array(randomBytes(16)).buffer)),
+    now,
+  });
+  keys.resolver.onRevoked((did, stillValid) => void closeRevoked(app.exchanges, did, stillValid));
+  // watch
+  await app.register(operatorPlugin, {
+    apiKey: env.operatorApiKey,
+    openOnLoopback: env.sageEnv === 'development',
+    health,
+    metrics,
+    circuits: () => app.circuits.list(),
+    agents: () => parts.config.agents,
+  });
+  app.drain.onDrain(() => health.drain());
+  app.addHook('onListen', async () => {
+    const { port } = app.server.address() as AddressInfo;
+    const scheme = env.tls === null ? 'http' : 'https';
+    // On loopback the origins that signatures may name are known only now.
+    if (env.publicOrigins.length === 0) app.identity.setOrigins(loopbackOrigins(scheme, port));
+    health.configured();
+  });
+}
+
+async function openTracing(env: Env, logger: Logger) {
+  const { otlpEndpoint: endpoint, otelServiceName: serviceName } = env;
+  if (endpoint === null) return null;
+  const { startOtlp } = await import('./operator/telemetry/otlp.ts');
+  return startOtlp({
+    endpoint,
+    serviceName,
+    version: VERSION,
+    scheme: env.tls === null ? 'http' : 'https',
+    logger,
+  });
+}
+
+async function openParts(
+  env: Env,
+  app: FastifyInstance,
+  log: Logger,
+  opened: AsyncDisposableStack,
+): Promise<Parts> {
+  const config = readConfig(env.configFile);
+  const chains = chainsToWatch(config, env.chainRpcUrls);
+  const regions = env.regionDatabaseFile === null ? null : await openRegions(env.regionDatabaseFile);
+  const nodeId = randomBytes(8).toString('hex');
+  const store = await openStore({
+    redisUrl: env.redisUrl,
+    folder: env.dataDir,
+    seed: randomBytes(32),
+    nodeId,
+    log,
+    now,
+  });
+  opened.defer(() => store.close());
+  const keys = openKeySource({
+    chains,
+    shared: store.sharedKeys,
+    clusterSecret: env.clusterSecret,
+    pollIntervalMs: env.chainPollIntervalMs,
+    log,
+    now,
+    monotonicNow: () => performance.now(),
+  });
+  opened.defer(() => keys.close());
+  const parts: Omit<Parts, 'policy'> = { env, logger: log, regions, store, keys, config, lastFault: '' };
+  const policy = await openPolicySource(config.policyFile, allowLists(config), {
+    regions: regions !== null,
+    log,
+    onChange(next) {
+      parts.lastFault = '';
+      // The first policy is there before admission is, and is handed to it then.
+      if (app.hasDecorator('admission')) app.admission.setLimits(admissionLimits(next));
+    },
+    onFault(faults) {
+      parts.lastFault = faults;
+    },
+  });
+  opened.defer(() => policy.close());
+  return Object.assign(parts, { policy });
+}
+
+const allowLists = (config: Config) =>
+  config.agents.map(({ id, allow, authentication }) => ({
+    agentId: id,
+    allow,
+    open: authentication === 'none',
+  }));
+
+const tableFill = ({ table: { nonces } }: Store) => ({
+  used: Math.round(nonces.fill(now()) * nonces.slots),
+  capacity: nonces.slots,
+});
+
+const watched = (parts: Parts) =>
+  componentProbes(
+    {
+      redis: parts.store.redis,
+      chains: () => parts.keys.chains(),
+      policyRevision: () => parts.policy.current().revision,
+      lastFault: () => parts.lastFault,
+    },
+    now,
+  );
+
+/** Takes a changed `sage.yaml` as a whole or not at all. */
+function followChanges(app: FastifyInstance, parts: Parts): void {
+  const { env, logger, policy } = parts;
+  const follower = followConfig(
+    env.configFile,
+    async (next) => {
+      await policy.configure(next.policyFile, allowLists(next));
+      app.agents.replace(next.agents);
+      parts.config = next;
+      parts.lastFault = '';
+      logger.info({ file: env.configFile, agents: next.agents.length }, 'configuration reloaded');
+    },
+    (fault) => {
+      parts.lastFault = fault;
+      logger.error({ file: env.configFile, fault }, 'configuration refused');
+    },
+  );
+  app.addHook('onClose', () => follower.close());
+}

@@ -1,0 +1,79 @@
+/** Probes of what the gateway leans on. None is critical: without Redis or a chain it goes on with what it knows. */
+import type { RedisStatus } from '../../store/redis/connection.ts';
+import type { WatcherState } from '../../trust/chain/watcher.ts';
+import type { Probe, ProbeResult } from './health.ts';
+
+const INTERVAL_MS = 1_000;
+const DEADLINE_MS = 500;
+/** A head this old means that revocations may be missed (see `did_stale`). */
+const HEAD_AGE_WARN_MS = 5_000;
+/** A round trip this slow costs every request that reserves a nonce. */
+const REDIS_LATENCY_WARN_MS = 20;
+const COMMON = { critical: false, intervalMs: INTERVAL_MS, deadlineMs: DEADLINE_MS } as const;
+
+export interface Components {
+  readonly redis: { status(): RedisStatus } | null;
+  readonly chains: () => readonly { readonly chainId: number; readonly state: WatcherState }[];
+  readonly policyRevision: () => string;
+  /** Why the last change of a file was refused, or empty. */
+  readonly lastFault: () => string;
+}
+
+/** @param now milliseconds since the epoch */
+export function componentProbes(parts: Components, now: () => number): Probe[] {
+  const { redis } = parts;
+  return [
+    configurationProbe(parts.policyRevision, parts.lastFault),
+    ...(redis === null ? [] : [redisProbe(() => redis.status())]),
+    ...parts.chains().map(({ chainId }, at) => chainProbe(chainId, () => parts.chains()[at]?.state, now)),
+  ];
+}
+
+function gradeRedis(status: RedisStatus): ProbeResult {
+  if (!status.connected) return { status: 'fail', output: status.lastError || 'not connected' };
+  const measured = { observedValue: Math.round(status.latencyMs * 100) / 100, observedUnit: 'ms' };
+  if (status.nonceFault !== '') return { status: 'fail', ...measured, output: status.nonceFault };
+  if (!status.listening)
+    return { status: 'warn', ...measured, output: 'messages of other nodes do not arrive' };
+  return { status: status.latencyMs > REDIS_LATENCY_WARN_MS ? 'warn' : 'pass', ...measured };
+}
+
+/** The last heartbeat's round trip. */
+function redisProbe(status: () => RedisStatus): Probe {
+  return { ...COMMON, name: 'redis:latency', componentType: 'datastore', check: () => gradeRedis(status()) };
+}
+
+function gradeChain(state: WatcherState | undefined, nowMs: number): ProbeResult {
+  if (state === undefined) return { status: 'fail', output: 'not watched' };
+  const ageMs = state.freshAtMs === 0 ? Number.POSITIVE_INFINITY : nowMs - state.freshAtMs;
+  const seen = Number.isFinite(ageMs) ? { observedValue: Math.max(0, ageMs), observedUnit: 'ms' } : {};
+  if (!state.connected)
+    return { status: 'fail', ...seen, output: state.lastError?.message ?? 'not connected yet' };
+  if (ageMs > HEAD_AGE_WARN_MS)
+    return { status: 'warn', ...seen, output: `${state.lagBlocks} blocks behind` };
+  return { status: 'pass', ...seen };
+}
+
+/** How long ago the watcher knew itself level with the head. @param now milliseconds since the epoch */
+function chainProbe(chainId: number, state: () => WatcherState | undefined, now: () => number): Probe {
+  return {
+    ...COMMON,
+    name: `chain-${chainId}:head-age`,
+    componentType: 'datastore',
+    check: () => gradeChain(state(), now()),
+  };
+}
+
+/** The revision that decides, and whether the last change of a file was refused. */
+function configurationProbe(revision: () => string, lastFault: () => string): Probe {
+  return {
+    ...COMMON,
+    name: 'policy:revision',
+    componentType: 'component',
+    check() {
+      const fault = lastFault();
+      const seen = { observedValue: revision() };
+      return fault === '' ? { status: 'pass', ...seen } : { status: 'warn', ...seen, output: fault };
+    },
+  };
+}

@@ -1,0 +1,140 @@
+/**
+ * The keys of every caller this gateway knows how to ask about: resolver, chain readers and watchers put together.
+ * A watcher purges the resolver as soon as its registry changes, and reports how well it sees the chain.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { channel } from 'node:diagnostics_channel';
+import { type Finality, readAgentKeys } from './chain/agent-keys.ts';
+import type { RegistryChange } from './chain/changes.ts';
+import type { WatcherLog } from './chain/checkpoint.ts';
+import { createRpc, type Rpc } from './chain/rpc.ts';
+import { startWatcher, type Watcher, type WatcherState } from './chain/watcher.ts';
+import type { ChainReader, SharedKeyCache } from './did/ports.ts';
+import { createResolver, type Resolver } from './did/resolver.ts';
+
+/** Payload: `ChainHead`. */
+const chainHead = channel('sage:chain.head');
+
+export interface ChainHead {
+  readonly chainId: number;
+  readonly head: number | null;
+  readonly lagBlocks: number | null;
+  readonly connected: boolean;
+}
+
+export interface WatchedChain {
+  readonly id: number;
+  readonly urls: readonly string[];
+  readonly registries: readonly { readonly address: string; readonly fromBlock: number }[];
+  readonly finality: Finality;
+}
+
+export interface KeySourceOptions {
+  readonly chains: readonly WatchedChain[];
+  readonly shared: SharedKeyCache | null;
+  /** CLUSTER_SECRET: authenticates keys in the shared tier. Null when nothing is shared, where any key will do. */
+  readonly clusterSecret: string | null;
+  readonly pollIntervalMs: number;
+  readonly log: WatcherLog;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly monotonicNow: () => number;
+}
+
+export interface KeySource {
+  readonly resolver: Resolver;
+  /** One for each chain, for health. */
+  chains(): readonly { readonly chainId: number; readonly state: WatcherState }[];
+  close(): Promise<void>;
+}
+
+/** How often a watcher's sight is reported: well within the 5 s after which unsafe methods fail closed. */
+const REPORT_MS = 500;
+
+/** A key of its own for this use, so that the secret can serve others too. */
+function sealKey(clusterSecret: string | null): Uint8Array {
+  if (clusterSecret === null) return randomBytes(32);
+  return createHash('sha256').update(`sage key cache\0${clusterSecret}`).digest();
+}
+
+function createReader(rpcs: ReadonlyMap<number, Rpc>, chains: readonly WatchedChain[]): ChainReader {
+  const registries = new Map<string, { readonly fromBlock: number; readonly finality: Finality }>();
+  for (const { id, registries: list, finality } of chains) {
+    for (const { address, fromBlock } of list) registries.set(`${id} ${address}`, { fromBlock, finality });
+  }
+  return {
+    async readAgentKeys(chainId, registry, agentId) {
+      const rpc = rpcs.get(chainId);
+      const known = registries.get(`${chainId} ${registry}`);
+      if (rpc === undefined || known === undefined)
+        throw new TypeError(`chain ${chainId}, registry ${registry}: not configured`);
+      return readAgentKeys(rpc, { registry, agentId, ...known });
+    },
+  };
+}
+
+function watch(chain: WatchedChain, resolver: Resolver, options: KeySourceOptions): Watcher {
+  let first = true;
+  const onChanged = (change: RegistryChange): void => {
+    // The watcher lost its thread: whatever it cannot vouch for is forgotten.
+    if (change.kind === 'reset') resolver.purge({ all: true }, 'chain');
+    else resolver.chainChanged({ ...change, chainId: chain.id });
+  };
+  return startWatcher({
+    urls: chain.urls,
+    chainId: chain.id,
+    registries: chain.registries,
+    finality: chain.finality,
+    pollIntervalMs: options.pollIntervalMs,
+    log: options.log,
+    now: options.now,
+    onChanged,
+    onHead(head) {
+      if (first) resolver.watchedFrom(chain.id, head.number);
+      first = false;
+    },
+  });
+}
+
+/** Opens everything at once; unreachable nodes are asked again and again, and until then their callers fail closed. */
+export function openKeySource(options: KeySourceOptions): KeySource {
+  const { chains, now } = options;
+  const rpcs = new Map(chains.map((chain) => [chain.id, createRpc({ urls: chain.urls, chainId: chain.id })]));
+  const resolver = createResolver({
+    chain: chains.length === 0 ? null : createReader(rpcs, chains),
+    chains: chains.map(({ id, registries }) => ({
+      chainId: id,
+      registries: registries.map((r) => r.address),
+    })),
+    shared: options.shared,
+    sharedSecret: sealKey(options.clusterSecret),
+    now,
+    monotonicNow: options.monotonicNow,
+    log: options.log,
+  });
+  const watchers = chains.map((chain) => ({ chainId: chain.id, watcher: watch(chain, resolver, options) }));
+  const report = (): void => {
+    for (const { chainId, watcher } of watchers) {
+      const { connected, freshAtMs, head, lagBlocks } = watcher.state();
+      resolver.setStaleness(chainId, {
+        connected,
+        lagMs: freshAtMs === 0 ? Number.POSITIVE_INFINITY : Math.max(0, now() - freshAtMs),
+      });
+      if (chainHead.hasSubscribers) {
+        chainHead.publish({ chainId, head: head?.number ?? null, lagBlocks, connected } satisfies ChainHead);
+      }
+    }
+  };
+  for (const { watcher } of watchers) void watcher.ready.then(report, () => undefined);
+  const timer = setInterval(report, REPORT_MS);
+  return {
+    resolver,
+    chains: () => watchers.map(({ chainId, watcher }) => ({ chainId, state: watcher.state() })),
+    async close() {
+      clearInterval(timer);
+      resolver.close();
+      await Promise.all(watchers.map(({ watcher }) => watcher.close()));
+      await Promise.all(Array.from(rpcs.values(), (rpc) => rpc.close()));
+    },
+  };
+}
