@@ -7,11 +7,18 @@ import ipaddr from 'ipaddr.js';
 import { LRUCache } from 'lru-cache';
 import { isHttp2, type RawRequest } from './target.ts';
 
+interface Peer {
+  readonly address: string;
+  readonly trusted: boolean;
+}
+
 export interface TrustedProxies {
   readonly none: boolean;
   readonly list: BlockList;
   /** Field text -> address, so that the few chains in use are walked once each. */
   readonly chains: LRUCache<string, string>;
+  /** What is known of a connection, kept as long as its socket. */
+  readonly peers: WeakMap<Socket, Peer>;
 }
 
 /** Names every entry of TRUSTED_PROXIES that cannot be used. */
@@ -63,7 +70,12 @@ export function parseTrustedProxies(text: string): TrustedProxies {
   if (entries.length > ENTRIES_MAX) faults.push(`more than ${ENTRIES_MAX} entries`);
   else for (const entry of entries) addEntry(list, entry, faults);
   if (faults.length > 0) throw new TrustedProxiesError(faults);
-  return { none: entries.length === 0, list, chains: new LRUCache({ max: CHAINS_MAX }) };
+  return {
+    none: entries.length === 0,
+    list,
+    chains: new LRUCache({ max: CHAINS_MAX }),
+    peers: new WeakMap(),
+  };
 }
 
 /** One form for each address, so that a limit counts it once: IPv4-mapped IPv6 becomes IPv4, IPv6 is compressed. */
@@ -79,25 +91,18 @@ function normalise(address: string): string | null {
   }
 }
 
-export interface Peer {
-  readonly address: string;
-  readonly trusted: boolean;
-}
-/** What is known of a connection, kept as long as its socket. */
-const peers = new WeakMap<Socket, Peer>();
-
-function isTrusted(trusted: TrustedProxies, address: string): boolean {
+export function isTrusted(trusted: TrustedProxies, address: string): boolean {
   return trusted.list.check(address, address.includes(':') ? 'ipv6' : 'ipv4');
 }
 
 function peerOf(socket: Socket, trusted: TrustedProxies): Peer {
-  const known = peers.get(socket);
+  const known = trusted.peers.get(socket);
   if (known !== undefined) return known;
   const address = normalise(socket.remoteAddress ?? '');
   // A socket that is gone already has no address; it shares one bucket and is never trusted.
   if (address === null) return { address: '0.0.0.0', trusted: false };
   const peer = { address, trusted: !trusted.none && isTrusted(trusted, address) };
-  peers.set(socket, peer);
+  trusted.peers.set(socket, peer);
   return peer;
 }
 

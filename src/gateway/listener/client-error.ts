@@ -12,7 +12,7 @@ import { isAnswered, problemMessage } from './problem.ts';
 const CLOSE_MS = 1_000;
 
 /** The kind of answer for an error of the parser, or null when there is nobody to answer (a reset, a failed handshake). */
-export function kindOfClientError(code: string | undefined): RefusalKind | null {
+function kindOfClientError(code: string | undefined): RefusalKind | null {
   switch (code) {
     case 'HPE_HEADER_OVERFLOW':
       return kinds.header_fields_too_large;

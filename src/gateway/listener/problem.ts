@@ -7,7 +7,7 @@ import { constants, type Http2ServerResponse } from 'node:http2';
 import type { RefusalKind, Refused } from '../refusal.ts';
 import { isHttp2, type RawRequest, type RawResponse } from './target.ts';
 
-export const PROBLEM_TYPE = 'application/problem+json';
+const PROBLEM_TYPE = 'application/problem+json';
 /**
  * How long, and for how many bytes, the rest of a refused body is read before the connection is cut. Closing at once
  * resets the connection, and a reset destroys the answer in the caller's receive buffer (RFC 9112 9.6).

@@ -5,7 +5,7 @@
 import type { WebSocket } from 'ws';
 
 /** Who ended it. */
-export type ClosedBy = 'client' | 'upstream' | 'gateway';
+type ClosedBy = 'client' | 'upstream' | 'gateway';
 
 export interface RelayReport {
   /** Bytes of messages that came from the caller. */

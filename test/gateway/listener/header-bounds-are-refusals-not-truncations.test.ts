@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { selfSigned } from '../../support/tls.ts';
 import {
@@ -135,6 +136,36 @@ describe.each(['h2c', 'h2 over TLS'])('%s', (over) => {
 });
 
 describe('floods over HTTP/2', () => {
+  test('a header block without end ends the session', async () => {
+    const accepted = once(clear.app.server, 'connection') as Promise<[Socket]>;
+    const socket = await openSocket(clear.port);
+    const [served] = await accepted;
+    socket.resume();
+    socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    socket.write(Buffer.from('000000040000000000', 'hex'));
+    const closed = once(socket, 'close');
+    // HEADERS on stream 1 without END_HEADERS, then CONTINUATION frames of one literal field each.
+    const frame = (type: number): Buffer => {
+      const field = Buffer.concat([
+        Buffer.from([0x00, 1]),
+        Buffer.from('x'),
+        Buffer.from([0x7f, 0x81, 0x7d]),
+      ]);
+      const payload = Buffer.concat([field, Buffer.alloc(16_128, 'a')]);
+      const head = Buffer.alloc(9);
+      head.writeUIntBE(payload.length, 0, 3);
+      head[3] = type;
+      head[8] = 1;
+      return Buffer.concat([head, payload]);
+    };
+    socket.write(frame(1));
+    for (let i = 0; i < 200 && !socket.destroyed; i++) {
+      await new Promise<void>((resolve) => socket.write(frame(9), () => resolve()));
+    }
+    await closed;
+    // nghttp2 gives up after a few CONTINUATION frames (205 kB were seen, one socket buffer included).
+    expect(served.bytesRead).toBeLessThan(1_000_000);
+  });
   test('rapid reset ends the session', async () => {
     const session = await openSession(`http://127.0.0.1:${clear.port}`);
     const goaway = new Promise<number>((resolve) => {
