@@ -91,7 +91,7 @@ function normalise(address: string): string | null {
   }
 }
 
-export function isTrusted(trusted: TrustedProxies, address: string): boolean {
+function isTrusted(trusted: TrustedProxies, address: string): boolean {
   return trusted.list.check(address, address.includes(':') ? 'ipv6' : 'ipv4');
 }
 
