@@ -283,3 +283,16 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
   if (read.faults.length > 0) throw new EnvError(read.faults);
   return env;
 }
+
+/** The environment of a child process: ours, with some variables set and others (null) taken away. */
+export function childEnvironment(
+  changes: Readonly<Record<string, string | null>>,
+  source: NodeJS.ProcessEnv = process.env,
+): NodeJS.ProcessEnv {
+  const environment = { ...source };
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) delete environment[name];
+    else environment[name] = value;
+  }
+  return environment;
+}

@@ -24,7 +24,7 @@ interface Import {
 function readTable(): Map<string, Set<string>> {
   const table = new Map<string, Set<string>>();
   for (const line of readFileSync(join(SRC, 'README.md'), 'utf8').split('\n')) {
-    const match = /^\| `(\w+)\/` \|[^|]*\|([^|]*)\|$/.exec(line);
+    const match = /^\| `(\w+)\/` *\|[^|]*\|([^|]*)\|$/.exec(line);
     if (match === null) continue;
     table.set(match[1]!, new Set([...match[2]!.matchAll(/`([\w.]+)`/g)].map((m) => m[1]!)));
   }

@@ -71,19 +71,24 @@ async function identifyCaller(passage: Passage, tools: PathTools): Promise<void>
     throw new TypeError('the agent is routed before the caller is identified');
   const { definition } = agent;
   const source = bodySource(passage);
-  let identified: Identified | Promise<Identified> = tools.identity.identify(target, passage.origin, {
-    source,
-    declaredBytes: declaredBytes(passage),
-    streamed: definition.body === 'stream',
-    nonceDownPolicy: definition.onNonceStoreDown,
-    onIdentified(caller, verifyMicroseconds) {
-      passage.caller = caller;
-      record.caller = caller;
-      record.verifyMicroseconds = verifyMicroseconds;
-      tools.exchanges.add(passage);
-      if (source !== null) tools.sendContinue(passage);
+  let identified: Identified | Promise<Identified> = tools.identity.identify(
+    target,
+    passage.req.rawHeaders,
+    passage.origin,
+    {
+      source,
+      declaredBytes: declaredBytes(passage),
+      streamed: definition.body === 'stream',
+      nonceDownPolicy: definition.onNonceStoreDown,
+      onIdentified(caller, verifyMicroseconds) {
+        passage.caller = caller;
+        record.caller = caller;
+        record.verifyMicroseconds = verifyMicroseconds;
+        tools.exchanges.add(passage);
+        if (source !== null) tools.sendContinue(passage);
+      },
     },
-  });
+  );
   if (identified instanceof Promise) identified = await identified;
   passage.body = identified.body;
   passage.proof = identified.proof;

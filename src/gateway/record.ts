@@ -6,9 +6,9 @@ import { channel } from 'node:diagnostics_channel';
 import type { Caller } from './identity/caller.ts';
 
 /** Published once, when the last byte has been handed over or the exchange was given up. */
-export const REQUEST_FINISHED = 'sage:request.finished';
+const REQUEST_FINISHED = 'sage:request.finished';
 /** Published when a request has been accepted, before anything was checked. */
-export const REQUEST_STARTED = 'sage:request.started';
+const REQUEST_STARTED = 'sage:request.started';
 
 export type Transport = 'http/1.1' | 'h2' | 'websocket';
 

@@ -19,6 +19,17 @@ export interface Call {
   /** Name, value pairs. */
   readonly headers: readonly (readonly [string, string])[];
   readonly body?: Uint8Array;
+  /** Where to connect, when that is not where the URL says: a node behind a shared name. */
+  readonly port?: number;
+}
+
+/** The demo's certificate is for loopback, whatever name a request is signed for. */
+function place(call: Call): { host: string; port: number; servername: string } {
+  return { host: '127.0.0.1', port: call.port ?? Number(call.url.port), servername: 'localhost' };
+}
+
+function fieldsOf(call: Call): Record<string, string> {
+  return { host: call.url.host, ...Object.fromEntries(call.headers) };
 }
 
 /** No step of the demo waits longer for an answer. */
@@ -28,12 +39,13 @@ export function callHttp1(call: Call, ca: string): Promise<Answer> {
   const startedAt = performance.now();
   return new Promise((resolve, reject) => {
     const request = httpsRequest(
-      call.url,
       {
+        ...place(call),
+        path: call.url.pathname + call.url.search,
         method: call.method,
         ca,
         agent: false,
-        headers: Object.fromEntries(call.headers),
+        headers: fieldsOf(call),
         timeout: ANSWER_TIMEOUT_MS,
       },
       (response) => {
@@ -114,8 +126,9 @@ export interface OpenStream {
 /** Opens an event stream over HTTP/1.1; each event carries the moment it was sent. */
 export function openEventStream(call: Call, ca: string): Promise<OpenStream> {
   return new Promise((resolve, reject) => {
-    const headers = Object.fromEntries(call.headers);
-    const request = httpsRequest(call.url, { method: call.method, ca, agent: false, headers }, (response) => {
+    const path = call.url.pathname + call.url.search;
+    const options = { ...place(call), path, method: call.method, ca, agent: false, headers: fieldsOf(call) };
+    const request = httpsRequest(options, (response) => {
       if (response.statusCode !== 200) {
         response.resume();
         reject(new Error(`the event stream answered ${response.statusCode}`));
@@ -158,8 +171,10 @@ export interface SlowUpload {
 export function openSlowUpload(call: Call & { readonly body: Uint8Array }, ca: string): Promise<SlowUpload> {
   const { promise: ended, resolve: end } = Promise.withResolvers<number>();
   return new Promise((resolve, reject) => {
-    const headers = { ...Object.fromEntries(call.headers), 'content-length': String(call.body.length) };
-    const request = httpsRequest(call.url, { method: call.method, ca, agent: false, headers }, (response) => {
+    const headers = { ...fieldsOf(call), 'content-length': String(call.body.length) };
+    const path = call.url.pathname + call.url.search;
+    const options = { ...place(call), path, method: call.method, ca, agent: false, headers };
+    const request = httpsRequest(options, (response) => {
       response.resume();
       end(response.statusCode ?? 0);
     });

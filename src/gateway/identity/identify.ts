@@ -87,7 +87,7 @@ const NOTHING = Buffer.alloc(0);
 /** Evidence in a problem document; a base longer than this helps nobody. */
 const SHOWN_BASE_LENGTH_MAX = 2_048;
 
-export function isSafeMethod(method: string): boolean {
+function isSafeMethod(method: string): boolean {
   return SAFE_METHODS.has(method);
 }
 

@@ -20,6 +20,7 @@ export interface Identity {
   /** @throws whatever `toRefusal` turns into a refusal */
   identify(
     target: RequestTarget,
+    rawHeaders: readonly string[],
     origin: Origin,
     claimant: Omit<Claimant, 'view'>,
   ): Identified | Promise<Identified>;
@@ -49,13 +50,14 @@ export const identityPlugin = fp<IdentityOptions>(
       setOrigins(urls) {
         origins = createOrigins(urls);
       },
-      identify(target, origin, claimant) {
+      identify(target, rawHeaders, origin, claimant) {
         const view = requestView({
           method: target.method,
           scheme: origin.scheme,
           authority: origin.authority,
           target: target.target,
-          rawHeaders: target.rawHeaders,
+          // With the pseudo-header fields of HTTP/2: the shape of the message is judged as it arrived.
+          rawHeaders,
         });
         return identify({ ...claimant, view }, settings, ports);
       },
