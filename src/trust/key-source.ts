@@ -76,9 +76,7 @@ function createReader(rpcs: ReadonlyMap<number, Rpc>, chains: readonly WatchedCh
 function watch(chain: WatchedChain, resolver: Resolver, options: KeySourceOptions): Watcher {
   let first = true;
   const onChanged = (change: RegistryChange): void => {
-    // The watcher lost its thread: whatever it cannot vouch for is forgotten.
-    if (change.kind === 'reset') resolver.purge({ all: true }, 'chain');
-    else resolver.chainChanged({ ...change, chainId: chain.id });
+    resolver.chainChanged({ ...change, chainId: chain.id });
   };
   return startWatcher({
     urls: chain.urls,

@@ -26,9 +26,11 @@ function serialise(path: string, port: number, headers: readonly (readonly [stri
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
 }
 
+const repeated = (request: Buffer, count: number): Buffer[] => Array.from({ length: count }, () => request);
+
 /** `count` requests; signed ones cover five components and carry a nonce of their own each. */
 export function prepareRequests(plan: RequestPlan, count: number, port: number): Buffer[] {
-  if (plan.signer === undefined) return new Array<Buffer>(count).fill(serialise(plan.path, port, HEADERS));
+  if (plan.signer === undefined) return repeated(serialise(plan.path, port, HEADERS), count);
   const key = signingKey(createPrivateKey({ key: plan.signer.jwk, format: 'jwk' }));
   const url = new URL(`http://127.0.0.1:${port}${plan.path}`);
   const created = Math.floor(Date.now() / 1_000);
