@@ -27,6 +27,9 @@ export interface Client {
   reset(): void;
 }
 
+/** Bodies up to this many bytes go to Node as a string: it joins one with the head and writes both at once. */
+const JOINED_LENGTH_MAX = 8_192;
+
 class Http1Client implements Client {
   readonly trailersPossible: boolean;
   readonly #res: ServerResponse;
@@ -82,7 +85,8 @@ class Http1Client implements Client {
   end(chunk: Buffer | null, trailers: Record<string, string | string[]> | null): void {
     if (trailers !== null && this.trailersPossible) this.#res.addTrailers(trailers as Record<string, string>);
     if (chunk === null) this.#res.end();
-    else this.#res.end(chunk);
+    else if (chunk.length > JOINED_LENGTH_MAX) this.#res.end(chunk);
+    else this.#res.end(chunk.toString('latin1'), 'latin1');
   }
 
   reset(): void {

@@ -11,15 +11,14 @@ import { Attempt, type AttemptListener } from './attempt.ts';
 import { type Client, clientOf } from './client.ts';
 import { PROXY_REFUSALS } from './errors.ts';
 import type { Exchange, ExchangeFinished } from './exchange.ts';
-import { MalformedAnswer, readFailure } from './failure.ts';
+import { type Failure, MalformedAnswer, readFailure } from './failure.ts';
 import type { CloseReason, OpenExchange, OpenExchanges } from './open-exchanges.ts';
 import { isFull, isSaturated } from './pool.ts';
 import { upstreamRequestHeaders } from './request-headers.ts';
 import { clientResponseHead, clientTrailers, type UpstreamHeaders } from './response-headers.ts';
+import { mayTryAgain } from './retry.ts';
 import { UploadGate, type UploadListener } from './upload-gate.ts';
 
-/** Tries in all, whatever the configuration says: retries multiply an outage. */
-const ATTEMPTS_MAX = 6;
 /** Interim responses passed on per exchange; an upstream could send them for ever. */
 const INTERIM_RESPONSES_MAX = 16;
 
@@ -32,13 +31,6 @@ export interface DeliveryTools {
 
 type Phase = 'connecting' | 'sending' | 'awaiting' | 'answering' | 'over';
 
-/** Methods that may be repeated (RFC 9110, section 9.2.2). */
-function isIdempotent(method: string): boolean {
-  return (
-    method === 'GET' || method === 'HEAD' || method === 'OPTIONS' || method === 'PUT' || method === 'DELETE'
-  );
-}
-
 function blames(status: number): boolean {
   return status === 502 || status === 503 || status === 504;
 }
@@ -48,6 +40,7 @@ function flushIfSilent(delivery: Delivery): void {
 }
 
 export class Delivery implements AttemptListener, OpenExchange, UploadListener {
+  slot = -1;
   readonly #tools: DeliveryTools;
   readonly #exchange: Exchange;
   readonly #finished: ExchangeFinished;
@@ -257,12 +250,7 @@ export class Delivery implements AttemptListener, OpenExchange, UploadListener {
     if (failure.upstreamFault) attempt.blame(error);
     else attempt.abandon();
     if (!this.#client.headSent) {
-      const next = this.#nextInstance(
-        attempt.instance,
-        failure.unprocessed,
-        failure.transient,
-        attempt.wasSent,
-      );
+      const next = this.#nextInstance(attempt, failure);
       if (next !== null) {
         this.#send(next);
         return;
@@ -272,22 +260,17 @@ export class Delivery implements AttemptListener, OpenExchange, UploadListener {
   }
 
   /** Where to try again, or null when it is not safe, not allowed any more, or nowhere is left. */
-  #nextInstance(
-    failed: Instance,
-    unprocessed: boolean,
-    transient: boolean,
-    wasSent: boolean,
-  ): Instance | null {
+  #nextInstance(attempt: Attempt, failure: Failure): Instance | null {
     const { record, req, agent } = this.#exchange;
-    if (record.attempts >= Math.min(agent.definition.retries + 1, ATTEMPTS_MAX)) return null;
     if (this.#upload !== null) return null;
-    if (!unprocessed && !(transient && isIdempotent(req.method ?? ''))) return null;
+    if (!mayTryAgain(failure, req.method ?? '', record.attempts, agent.definition.retries)) return null;
+    const failed = attempt.instance;
     this.#tried ??= [];
     this.#tried.push(failed);
     const other = this.#tools.pick(agent, this.#tried);
     if (other !== null && !isFull(other.pool)) return other;
     // A connection that broke may have been an idle one the upstream was closing; one that could not be made will not be.
-    return wasSent && failed.circuit.permits() ? failed : null;
+    return attempt.wasSent && failed.circuit.permits() ? failed : null;
   }
 
   /** The caller's connection or stream has closed. */
@@ -396,28 +379,4 @@ export class Delivery implements AttemptListener, OpenExchange, UploadListener {
     if (refusal !== null && !complete && 'shouldKeepAlive' in this.#exchange.res)
       this.#exchange.res.shouldKeepAlive = false;
   }
-}
-
-/** Delivers an exchange on a hijacked reply: see `createDeliver`. */
-export type Deliver = (exchange: Exchange, finished: ExchangeFinished) => void;
-
-/**
- * The returned function calls `finished` exactly once, possibly before it returns. By a callback rather than a promise:
- * this is the path's hottest place. It fills the record's instance, attempts, respondedAt, status, bytes, aborted and
- * internalReason.
- */
-export function createDeliver(tools: DeliveryTools): Deliver {
-  return (exchange, finished) => {
-    const { method } = exchange.req;
-    // TRACE would show the agent's echo of every credential on the way (RFC 9110, section 9.3.8).
-    if (method === 'TRACE' || method === 'CONNECT') {
-      return finished(
-        exchange,
-        new Refused(PROXY_REFUSALS.method_not_proxied, {
-          headers: ['allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'],
-        }),
-      );
-    }
-    new Delivery(tools, exchange, finished).start();
-  };
 }

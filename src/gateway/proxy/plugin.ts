@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import fp from 'fastify-plugin';
-import { createDeliver, type Deliver } from './delivery.ts';
+import { createDeliver, type Deliver } from './deliver.ts';
 import { OpenExchanges } from './open-exchanges.ts';
 import { createUpstreams, type Upstreams } from './pool.ts';
 

@@ -53,11 +53,11 @@ test.each([
   'Proxy-Connection: did:evil:1',
   'Keep-Alive: did:evil:1',
   'Transfer_Encoding: did:evil:1',
-  'Content_Length: 661',
+  'Content_Length: 661661661',
 ])('%s does not reach the agent', async (line) => {
   const pairs = await fieldsSeen([line]);
   expect(JSON.stringify(pairs)).not.toContain('did:evil:1');
-  expect(JSON.stringify(pairs)).not.toContain('661');
+  expect(JSON.stringify(pairs)).not.toContain('661661661');
   expect(valuesOf(pairs, 'x-sage-verified-did')).toEqual([CALLER.did]);
 });
 
