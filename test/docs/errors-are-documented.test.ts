@@ -1,0 +1,81 @@
+import { readFileSync } from 'node:fs';
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { RefusalKind } from '../../src/gateway/refusal.ts';
+import { filesBelow, fileUrl, page, tableRows } from './markdown.ts';
+
+interface Refusal {
+  readonly code: string;
+  readonly status: number;
+  /** Null where the catalogue leaves it to the listener. */
+  readonly retryable: boolean | null;
+  readonly file: string;
+}
+
+/** `code: [401, …]` in a source file: the shape of every catalogue that is told to a caller. */
+const ROW_IN_SOURCE = /^ {2}([a-z][a-z0-9_]*): \[\s*(\d{3}),/gm;
+
+function isKind(value: unknown): value is RefusalKind {
+  return typeof value === 'object' && value !== null && 'status' in value && 'retryable' in value;
+}
+
+/** Catalogues are found by name, so that a new one cannot be forgotten. */
+async function readCatalogues(): Promise<Refusal[]> {
+  const files = filesBelow('src/', '.ts').filter((path) => /(?:^|[/-])errors\.ts$/.test(path));
+  const found: Refusal[] = [];
+  for (const file of files) {
+    const exported: Record<string, unknown> = await import(fileUrl(file).href);
+    const kinds = Object.values(exported).flatMap((value) =>
+      typeof value === 'object' && value !== null ? Object.values(value).filter(isKind) : [],
+    );
+    for (const { code, status, retryable } of kinds) found.push({ code, status, retryable, file });
+    const known = new Set(kinds.map(({ code }) => code));
+    // A catalogue that keeps its rows to itself is still read by callers.
+    for (const [, code = '', status] of readFileSync(fileUrl(file), 'utf8').matchAll(ROW_IN_SOURCE)) {
+      if (!known.has(code)) found.push({ code, status: Number(status), retryable: null, file });
+    }
+  }
+  return found;
+}
+
+const documented = tableRows(page('docs/errors.md').text)
+  .map(([code = '', status = '', retry = '', meaning = '']) => ({
+    code: /^`([a-z0-9_]+)`$/.exec(code)?.[1] ?? '',
+    status: Number(status),
+    retryable: retry === 'yes',
+    meaning,
+  }))
+  .filter(({ code }) => code !== '');
+
+let catalogues: Refusal[];
+beforeAll(async () => {
+  catalogues = await readCatalogues();
+});
+
+describe('docs/errors.md', () => {
+  test('knows every code a caller can be answered with, and invents none', () => {
+    expect(catalogues.length).toBeGreaterThan(90);
+    expect(documented.map(({ code }) => code).sort()).toEqual(
+      [...new Set(catalogues.map(({ code }) => code))].sort(),
+    );
+  });
+
+  test('states the status and whether to try again as the catalogue does', () => {
+    const rows = new Map(documented.map((row) => [row.code, row]));
+    const wrong = catalogues.filter(({ code, status, retryable }) => {
+      const row = rows.get(code);
+      return row?.status !== status || (retryable !== null && row.retryable !== retryable);
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  test('says what each means', () => {
+    expect(documented.filter(({ meaning }) => meaning.length < 10)).toEqual([]);
+  });
+});
+
+test('no two catalogues claim one code with different statuses', () => {
+  const statuses = new Map<string, Set<number>>();
+  for (const { code, status } of catalogues)
+    statuses.set(code, (statuses.get(code) ?? new Set()).add(status));
+  expect([...statuses].filter(([, all]) => all.size > 1).map(([code]) => code)).toEqual([]);
+});
