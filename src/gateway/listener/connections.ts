@@ -10,6 +10,7 @@ import {
   type ServerHttp2Session,
 } from 'node:http2';
 import type { Socket } from 'node:net';
+import { Bag } from '../bag.ts';
 import { isHttp2, type RawResponse } from './target.ts';
 
 /** What a connection turned out to carry; `undecided` until its first bytes, or its TLS handshake, say so. */
@@ -52,7 +53,7 @@ export class Tracker implements Connections {
   draining = false;
   readonly #sockets = new Map<Socket, SocketKind>();
   readonly #sessions = new Map<ServerHttp2Session, SessionUse>();
-  readonly #exchanges = new Set<RawResponse>();
+  readonly #exchanges = new Bag<RawResponse>();
   readonly #now: () => number;
   /** One function for all exchanges: a closure for each would be garbage for each. */
   readonly #onExchangeClosed: (this: RawResponse) => void;

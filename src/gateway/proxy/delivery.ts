@@ -40,7 +40,6 @@ function flushIfSilent(delivery: Delivery): void {
 }
 
 export class Delivery implements AttemptListener, OpenExchange, UploadListener {
-  slot = -1;
   readonly #tools: DeliveryTools;
   readonly #exchange: Exchange;
   readonly #finished: ExchangeFinished;

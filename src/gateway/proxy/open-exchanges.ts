@@ -3,6 +3,7 @@
  * revocation finds them all, and one clock for the timeouts of each: a timer per phase and request would cost more
  * than the forwarding does.
  */
+import { Bag } from '../bag.ts';
 import type { Caller } from '../identity/caller.ts';
 
 /** How often deadlines are looked at, and so how late one may be noticed. */
@@ -17,8 +18,6 @@ export type CloseReason = 'revoked' | 'expired' | 'draining';
 
 export interface OpenExchange {
   readonly caller: Caller | null;
-  /** Where the registry keeps it; the registry's own. Classes declare it, so that their objects keep one shape. */
-  slot?: number;
   /** Ends the exchange towards both sides; must lead to `delete`. */
   close(reason: CloseReason): void;
   /** Looks at the deadlines; `nowMs` is this registry's clock. */
@@ -28,12 +27,7 @@ export interface OpenExchange {
 export class OpenExchanges {
   /** Milliseconds on a clock of its own: coarse, monotonic, and only moving while something is open. */
   nowMs = 0;
-  /**
-   * An array rather than a Set: a Set that is added to and deleted from grows a chain of outgrown tables, each still
-   * holding what was in it. Once one of them is in the old generation, every exchange survives its garbage collections
-   * until the next full one; that cost 10 us of CPU a request.
-   */
-  readonly #open: OpenExchange[] = [];
+  readonly #open = new Bag<OpenExchange>();
   readonly #monotonicMs: () => number;
   readonly #wallMs: () => number;
   #timer: NodeJS.Timeout | undefined;
@@ -49,22 +43,16 @@ export class OpenExchanges {
   }
 
   get size(): number {
-    return this.#open.length;
+    return this.#open.size;
   }
 
   add(exchange: OpenExchange): void {
-    exchange.slot = this.#open.push(exchange) - 1;
+    this.#open.add(exchange);
     if (this.#timer === undefined) this.#start();
   }
 
   delete(exchange: OpenExchange): void {
-    const { slot } = exchange;
-    if (slot === undefined || this.#open[slot] !== exchange) return;
-    // The last one takes its place.
-    const last = this.#open.pop() as OpenExchange;
-    if (last === exchange) return;
-    this.#open[slot] = last;
-    last.slot = slot;
+    this.#open.delete(exchange);
   }
 
   /** Who has something open; a caller appears once for each exchange. */
@@ -79,16 +67,9 @@ export class OpenExchanges {
    */
   closeByDid(did: string, condemned: (caller: Caller) => boolean = () => true): number {
     let closed = 0;
-    // From the end: one that closes is replaced by one that was seen already.
-    for (let at = this.#open.length - 1; at >= 0; at--) {
-      const exchange = this.#open[at];
-      if (
-        exchange === undefined ||
-        exchange.caller === null ||
-        exchange.caller.did !== did ||
-        !condemned(exchange.caller)
-      )
-        continue;
+    for (const exchange of this.#open) {
+      const { caller } = exchange;
+      if (caller === null || caller.did !== did || !condemned(caller)) continue;
       exchange.close('revoked');
       closed++;
     }
@@ -97,7 +78,7 @@ export class OpenExchanges {
 
   /** Closes everything, as when the drain's time is up. */
   closeAll(reason: CloseReason): void {
-    for (let at = this.#open.length - 1; at >= 0; at--) this.#open[at]?.close(reason);
+    for (const exchange of this.#open) exchange.close(reason);
   }
 
   stop(): void {
@@ -115,14 +96,12 @@ export class OpenExchanges {
     const now = this.#monotonicMs();
     this.nowMs += Math.min(now - this.#sweptAt, ADVANCE_MAX_MS);
     this.#sweptAt = now;
-    if (this.#open.length === 0) {
+    if (this.#open.size === 0) {
       this.stop();
       return;
     }
     const wallMs = this.#wallMs();
-    for (let at = this.#open.length - 1; at >= 0; at--) {
-      const exchange = this.#open[at];
-      if (exchange === undefined) continue;
+    for (const exchange of this.#open) {
       if (exchange.caller !== null && exchange.caller.validUntilMs <= wallMs) exchange.close('expired');
       else exchange.tick(this.nowMs);
     }
