@@ -47,7 +47,9 @@ function kindOfStatus(status: number | undefined): RefusalKind {
 
 function toRefused(error: unknown, request: FastifyRequest): Refused {
   if (error instanceof Refused) return error;
-  const { statusCode, message } = error as Partial<FastifyError>;
+  const { statusCode, message, kind: own } = error as Partial<FastifyError> & { kind?: RefusalKind };
+  // Rooms that may not import this one (the operator's) bring the kind of refusal along.
+  if (own !== undefined) return new Refused(own);
   const kind = kindOfStatus(statusCode);
   if (kind.status < 500) return new Refused(kind, message === undefined ? {} : { explanation: message });
   // The stack goes to the log and nowhere else.

@@ -1,0 +1,189 @@
+/** The whole gateway in this process, an agent behind it, and bytes sent by hand. */
+import { randomBytes } from 'node:crypto';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import { onTestFinished } from 'vitest';
+import { WebSocketServer } from 'ws';
+import { buildGateway } from '../../../src/app.ts';
+import { readEnv } from '../../../src/env.ts';
+import type { RequestRecord } from '../../../src/gateway/record.ts';
+import { type RequestToSign, type Signer, signRequest } from '../../../src/sdk/sign-request.ts';
+import { generateSigningKey } from '../../../src/trust/keys/signing.ts';
+
+export interface SeenByAgent {
+  readonly method: string;
+  readonly url: string;
+  readonly rawHeaders: readonly string[];
+  readonly body: string;
+}
+
+export interface Path {
+  readonly app: FastifyInstance;
+  readonly port: number;
+  readonly origin: string;
+  /** What reached the agent, in its order. */
+  readonly seen: SeenByAgent[];
+  /** Each record that was published. */
+  readonly records: RequestRecord[];
+  /** Resolves when that many records have been published. */
+  recorded(count: number): Promise<void>;
+}
+
+const POLICY = `apiVersion: sage/v1
+kind: PolicySet
+metadata: { name: path-tests }
+defaults: { effect: deny }
+limits:
+  - { id: per-ip, key: ip, when: pre_auth, rate: 60000/m, burst: 20000 }
+rules:
+  - { id: all, effect: allow, match: { path: /agents/** } }
+`;
+
+function configText(agentPort: number): string {
+  const upstream = `["http://127.0.0.1:${agentPort}"]`;
+  return `apiVersion: sage/v1
+agents:
+  - { id: signed, upstreams: ${upstream} }
+  - { id: streamed, upstreams: ${upstream}, body: stream }
+  - { id: open, upstreams: ${upstream}, authentication: none }
+policy: ./policy.yaml
+`;
+}
+
+async function startAgent(seen: SeenByAgent[]): Promise<number> {
+  const server = createServer((req: IncomingMessage, res) => {
+    const chunks: Buffer[] = [];
+    req.on('data', (chunk: Buffer) => chunks.push(chunk));
+    req.on('end', () => {
+      const { method = '', url = '', rawHeaders } = req;
+      seen.push({ method, url, rawHeaders, body: Buffer.concat(chunks).toString('latin1') });
+      res.setHeader('content-type', 'text/plain');
+      res.end('served');
+    });
+    req.on('error', () => res.destroy());
+  });
+  const sockets = new WebSocketServer({ server });
+  sockets.on('connection', (socket) => {
+    socket.on('error', () => socket.terminate());
+    socket.on('message', (data: Buffer, binary: boolean) => socket.send(data, { binary }));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => {
+    for (const client of sockets.clients) client.terminate();
+    sockets.close();
+    server.closeAllConnections();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+/** Starts it all; everything ends with the test. */
+export async function startPath(variables: Readonly<Record<string, string>> = {}): Promise<Path> {
+  const seen: SeenByAgent[] = [];
+  const agentPort = await startAgent(seen);
+  const folder = mkdtempSync(join(tmpdir(), 'sage-path-'));
+  writeFileSync(join(folder, 'policy.yaml'), POLICY);
+  writeFileSync(join(folder, 'sage.yaml'), configText(agentPort));
+  const env = readEnv({
+    PORT: '0',
+    CONFIG_FILE: join(folder, 'sage.yaml'),
+    DATA_DIR: folder,
+    LOG_LEVEL: 'silent',
+    ...variables,
+  });
+  const app = await buildGateway(env);
+  const records: RequestRecord[] = [];
+  let waiting: { count: number; resolve: () => void } | null = null;
+  const onRecord = (record: unknown): void => {
+    records.push(record as RequestRecord);
+    if (waiting !== null && records.length >= waiting.count) waiting.resolve();
+  };
+  subscribe('sage:request.finished', onRecord);
+  await app.listen({ host: env.host, port: 0 });
+  onTestFinished(async () => {
+    unsubscribe('sage:request.finished', onRecord);
+    (app.server as { closeAllConnections?: () => void }).closeAllConnections?.();
+    await app.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const { port } = app.server.address() as AddressInfo;
+  return {
+    app,
+    port,
+    origin: `${env.tls === null ? 'http' : 'https'}://127.0.0.1:${port}`,
+    seen,
+    records,
+    recorded: (count) =>
+      records.length >= count
+        ? Promise.resolve()
+        : new Promise((resolve) => {
+            waiting = { count, resolve };
+          }),
+  };
+}
+
+/** A caller with a did:key of his own. */
+export function newCaller(): Signer {
+  const { signing, multikey } = generateSigningKey('ed25519');
+  return { keyId: `did:key:${multikey}#${multikey}`, key: signing };
+}
+
+/** Fields of a request that is signed now. */
+export function signed(
+  path: Path,
+  caller: Signer,
+  request: Omit<RequestToSign, 'url'> & { readonly target: string },
+): [string, string][] {
+  return signRequest({ ...request, url: new URL(request.target, path.origin) }, caller, {
+    // Signatures from before the start of the process are refused.
+    created: Math.ceil(Date.now() / 1_000),
+    nonce: randomBytes(16).toString('base64url'),
+  });
+}
+
+/** A request head, byte for byte. */
+export function head(
+  path: Path,
+  line: string,
+  fields: readonly (readonly [string, string])[],
+  more: readonly string[] = [],
+): string {
+  const lines = [`${line} HTTP/1.1`, `Host: 127.0.0.1:${path.port}`];
+  for (const [name, value] of fields) lines.push(`${name}: ${value}`);
+  return `${[...lines, ...more].join('\r\n')}\r\n\r\n`;
+}
+
+export async function openSocket(port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1');
+  socket.on('error', () => socket.destroy());
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** Sends bytes as they are and reads until the other side closes. */
+export async function sendRaw(port: number, bytes: string | Buffer): Promise<string> {
+  const socket = await openSocket(port);
+  let answer = '';
+  socket.on('data', (chunk: Buffer) => {
+    answer += chunk.toString('latin1');
+  });
+  socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes);
+  await once(socket, 'close');
+  return answer;
+}
+
+export function statusOf(answer: string): number {
+  return Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1] ?? 0);
+}
+
+/** The problem document's code, or empty. */
+export function codeOf(answer: string): string {
+  return /"code":"([a-z_0-9]+)"/.exec(answer)?.[1] ?? '';
+}
