@@ -60,9 +60,8 @@ function declaredBytes(passage: Passage): number | null {
   return text === undefined ? null : Number(text);
 }
 
-function admit(verdict: Verdict, passage: Passage): void {
-  if (verdict.refusal !== null) throw verdict.refusal;
-  if (verdict.headers.length > 0) passage.responseHeaders = verdict.headers;
+function admit(verdict: Verdict): void {
+  if (!verdict.allowed && verdict.refusal !== null) throw verdict.refusal;
 }
 
 async function identifyCaller(passage: Passage, tools: PathTools): Promise<void> {
@@ -92,8 +91,11 @@ async function identifyCaller(passage: Passage, tools: PathTools): Promise<void>
   if (identified instanceof Promise) identified = await identified;
   passage.body = identified.body;
   passage.proof = identified.proof;
-  const verdict = tools.admission.admitCaller(identified.caller.did, tools.now());
-  admit(verdict instanceof Promise ? await verdict : verdict, passage);
+  let verdict = tools.admission.admitCaller(identified.caller.did, tools.now());
+  if (verdict instanceof Promise) verdict = await verdict;
+  admit(verdict);
+  // Told with every answer, so that a caller can slow down in time; an address's limit is told only when it is reached.
+  passage.responseHeaders = verdict.headers;
 }
 
 function decideByPolicy(passage: Passage, tools: PathTools): void {
@@ -128,7 +130,7 @@ function decideByPolicy(passage: Passage, tools: PathTools): void {
 export async function authorise(passage: Passage, tools: PathTools): Promise<void> {
   const { record, target } = passage;
   const admitted = tools.admission.admitAddress(record.address, tools.now());
-  admit(admitted instanceof Promise ? await admitted : admitted, passage);
+  admit(admitted instanceof Promise ? await admitted : admitted);
   const route = readTarget(target.target);
   passage.upstreamTarget = route.upstream;
   passage.policyPath = route.policyPath;

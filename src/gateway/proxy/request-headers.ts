@@ -86,7 +86,11 @@ function fold(name: string): string {
   return name.toLowerCase().replace(/[^a-z0-9]/g, '-');
 }
 
+/** Third letters of all names that `kindOfX` knows, in both cases; no other field needs a closer look. */
+const THIRD_LETTERS = 'sSfFrRoOhHmM';
+
 function kindOfX(name: string): number {
+  if (!THIRD_LETTERS.includes(name[2] ?? '')) return KEEP;
   const exact = name.toLowerCase();
   if (exact === 'x-forwarded-for') return FORWARDED_FOR;
   if (exact === 'x-forwarded-host') return FORWARDED_HOST;
