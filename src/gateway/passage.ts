@@ -120,7 +120,13 @@ export class Passage implements OpenExchange {
     record.status = refused.kind.status;
     record.code = refused.kind.code;
     record.internalReason ||= refused.explanation ?? '';
-    this.#answer(this, refused);
+    try {
+      this.#answer(this, refused);
+    } catch (error) {
+      // Refusals are also given from timers, from undici and for revocations, where what escapes would end the process.
+      record.internalReason = `the refusal could not be sent: ${String(error)}`;
+      this.req.destroy();
+    }
     this.finish();
   }
 

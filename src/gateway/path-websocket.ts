@@ -58,7 +58,22 @@ class Conversation implements OpenExchange {
   }
 }
 
-const passages = new WeakMap<object, Passage>();
+/** A passage whose agent has agreed, until the caller's handshake is completed. */
+interface Ready {
+  readonly passage: Passage;
+  /** Called when the caller's connection closes first. */
+  readonly left: () => void;
+}
+
+const ready = new WeakMap<object, Ready>();
+
+/** Ends the record of a caller who went away before there was a conversation. */
+function leave(passage: Passage, tools: PathTools): void {
+  tools.exchanges.delete(passage);
+  if (passage.over) return;
+  passage.record.aborted = true;
+  passage.finish();
+}
 
 /** One try at one instance; its circuit learns how it went. */
 async function tryInstance(
@@ -117,7 +132,10 @@ async function openUpstream(
   }
 }
 
-/** Everything before the caller's handshake is completed; false when it was refused. */
+/**
+ * Everything before the caller's handshake is completed; false when it was refused. When true, the passage still
+ * stands among the open exchanges, so that no revocation falls between it and the conversation.
+ */
 async function prepare(passage: Passage, path: WebSocketPath): Promise<boolean> {
   const { tools, app } = path;
   const req = passage.req as IncomingMessage;
@@ -127,32 +145,39 @@ async function prepare(passage: Passage, path: WebSocketPath): Promise<boolean> 
   try {
     const subprotocols = readHandshake(req);
     await authorise(passage, tools);
-    const upstream = await openUpstream(passage, path, subprotocols, gone.signal);
-    // Revoked while the agent was asked.
-    if (passage.over) {
-      upstream.socket.terminate();
-      return false;
+    // Revoked while it was checked: the agent need not hear of it.
+    const upstream = passage.over ? null : await openUpstream(passage, path, subprotocols, gone.signal);
+    if (upstream !== null && !passage.over && !req.socket.destroyed) {
+      holdUpstream(req, upstream);
+      const left = (): void => leave(passage, tools);
+      ready.set(req, { passage, left });
+      req.socket.once('close', left);
+      return true;
     }
-    holdUpstream(req, upstream);
-    return true;
+    upstream?.socket.terminate();
+    leave(passage, tools);
   } catch (error) {
-    passage.refuse(asRefusal(error, app, passage.record.requestId));
-    return false;
+    if (gone.signal.aborted) leave(passage, tools);
+    else passage.refuse(asRefusal(error, app, passage.record.requestId));
+    tools.exchanges.delete(passage);
   } finally {
     req.socket.off('close', onClose);
-    tools.exchanges.delete(passage);
   }
+  return false;
 }
 
 /** Joins the caller's socket, open now, with the agent's. */
 function converse(client: WebSocket, request: FastifyRequest, path: WebSocketPath): void {
   const { exchanges } = path.tools;
-  const passage = passages.get(request.raw);
+  const held = ready.get(request.raw);
   const upstream = takeUpstream(request.raw);
-  if (passage === undefined || upstream === null) {
+  if (held === undefined || upstream === null || held.passage.over) {
+    upstream?.socket.terminate();
     client.terminate();
     return;
   }
+  const { passage, left } = held;
+  request.raw.socket.off('close', left);
   const { record } = passage;
   record.status = 101;
   record.respondedAt = performance.now();
@@ -175,6 +200,7 @@ function converse(client: WebSocket, request: FastifyRequest, path: WebSocketPat
       passage.finish();
     },
   });
+  exchanges.delete(passage);
   // A side that was closed already has ended the relay by now.
   if (over) return;
   conversation = new Conversation(passage.caller, joined);
@@ -185,7 +211,7 @@ function converse(client: WebSocket, request: FastifyRequest, path: WebSocketPat
 export function serveWebSockets(
   path: WebSocketPath,
   url: string,
-  http: (request: FastifyRequest, res: Passage['res']) => void,
+  http: (request: FastifyRequest, reply: FastifyReply) => void,
 ): void {
   path.app.route({
     method: 'GET',
@@ -193,14 +219,12 @@ export function serveWebSockets(
     exposeHeadRoute: false,
     onRequest(request: FastifyRequest, reply: FastifyReply, done: () => void) {
       if (!request.ws) {
-        reply.hijack();
-        http(request, reply.raw);
+        http(request, reply);
         return;
       }
       const passage = openPassage(request, reply.raw, path.options, true, path.answer);
-      passages.set(request.raw, passage);
-      void prepare(passage, path).then((ready) => {
-        if (ready) done();
+      void prepare(passage, path).then((agreed) => {
+        if (agreed) done();
         else reply.hijack();
       });
     },

@@ -2,7 +2,7 @@
  * The path of a request, in its order: admit, identify, decide (`authorise.ts`), route and deliver (`proxy/`), record.
  * One hook calls the plain functions that the plugins decorate the server with: see docs/adr/0002.
  */
-import type { FastifyInstance, FastifyRequest, HTTPMethods } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import fp from 'fastify-plugin';
 import { authorise, type PathTools } from './authorise.ts';
 import { sendContinue } from './listener/continue.ts';
@@ -18,6 +18,8 @@ const METHODS: HTTPMethods[] = ['DELETE', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'P
 /** Ends what the passage holds, once its exchange is over. */
 function settle(passage: Passage, tools: PathTools, refusal: Refused | null): void {
   if (passage.body !== null) tools.identity.release(passage.body.length);
+  // Once: a failure on the way to the caller may lead here again.
+  passage.body = null;
   if (refusal === null) passage.finish();
   else passage.refuse(refusal);
 }
@@ -55,15 +57,17 @@ export const pathPlugin = fp<PathOptions>(
       now: options.now,
     };
     const answer: Answer = (passage, refused) => app.refuse(passage.res, refused, passage.record.requestId);
-    const http = (request: FastifyRequest, res: Passage['res']): void => {
-      void walk(openPassage(request, res, options, false, answer), app, options, tools);
+    const http = (request: FastifyRequest, reply: FastifyReply): void => {
+      // Before the reply is hijacked: what is thrown here Fastify still answers.
+      const passage = openPassage(request, reply.raw, options, false, answer);
+      reply.hijack();
+      void walk(passage, app, options, tools);
     };
     app.route({
       method: METHODS,
       url: ROUTE,
       onRequest(request, reply) {
-        reply.hijack();
-        http(request, reply.raw);
+        http(request, reply);
       },
       handler() {
         throw new Error('a hijacked request reached its handler');

@@ -29,6 +29,10 @@ export interface Path {
   readonly origin: string;
   /** What reached the agent, in its order. */
   readonly seen: SeenByAgent[];
+  /** Lets the agent answer the WebSocket handshakes at `/held`, which it keeps until then. */
+  releaseHandshakes(): void;
+  /** Resolves when the agent has been asked for that many of them. */
+  handshakesHeld(count: number): Promise<void>;
   /** Each record that was published. */
   readonly records: RequestRecord[];
   /** Resolves when that many records have been published. */
@@ -56,7 +60,24 @@ policy: ./policy.yaml
 `;
 }
 
-async function startAgent(seen: SeenByAgent[]): Promise<number> {
+/** A list that can be waited for. */
+class Arrivals<T> {
+  readonly items: T[] = [];
+  #waiting: { readonly count: number; readonly resolve: () => void }[] = [];
+
+  add(item: T): void {
+    this.items.push(item);
+    for (const { count, resolve } of this.#waiting) if (this.items.length >= count) resolve();
+    this.#waiting = this.#waiting.filter(({ count }) => this.items.length < count);
+  }
+
+  reached(count: number): Promise<void> {
+    if (this.items.length >= count) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ count, resolve }));
+  }
+}
+
+async function startAgent(seen: SeenByAgent[], held: Arrivals<() => void>): Promise<number> {
   const server = createServer((req: IncomingMessage, res) => {
     const chunks: Buffer[] = [];
     req.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -68,7 +89,13 @@ async function startAgent(seen: SeenByAgent[]): Promise<number> {
     });
     req.on('error', () => res.destroy());
   });
-  const sockets = new WebSocketServer({ server });
+  const sockets = new WebSocketServer({
+    server,
+    verifyClient: ({ req }, answer) => {
+      if (req.url === '/held') held.add(() => answer(true));
+      else answer(true);
+    },
+  });
   sockets.on('connection', (socket) => {
     socket.on('error', () => socket.terminate());
     socket.on('message', (data: Buffer, binary: boolean) => socket.send(data, { binary }));
@@ -87,7 +114,8 @@ async function startAgent(seen: SeenByAgent[]): Promise<number> {
 /** Starts it all; everything ends with the test. */
 export async function startPath(variables: Readonly<Record<string, string>> = {}): Promise<Path> {
   const seen: SeenByAgent[] = [];
-  const agentPort = await startAgent(seen);
+  const held = new Arrivals<() => void>();
+  const agentPort = await startAgent(seen, held);
   const folder = mkdtempSync(join(tmpdir(), 'sage-path-'));
   writeFileSync(join(folder, 'policy.yaml'), POLICY);
   writeFileSync(join(folder, 'sage.yaml'), configText(agentPort));
@@ -99,12 +127,8 @@ export async function startPath(variables: Readonly<Record<string, string>> = {}
     ...variables,
   });
   const app = await buildGateway(env);
-  const records: RequestRecord[] = [];
-  let waiting: { count: number; resolve: () => void } | null = null;
-  const onRecord = (record: unknown): void => {
-    records.push(record as RequestRecord);
-    if (waiting !== null && records.length >= waiting.count) waiting.resolve();
-  };
+  const records = new Arrivals<RequestRecord>();
+  const onRecord = (record: unknown): void => records.add(record as RequestRecord);
   subscribe('sage:request.finished', onRecord);
   await app.listen({ host: env.host, port: 0 });
   onTestFinished(async () => {
@@ -119,13 +143,12 @@ export async function startPath(variables: Readonly<Record<string, string>> = {}
     port,
     origin: `${env.tls === null ? 'http' : 'https'}://127.0.0.1:${port}`,
     seen,
-    records,
-    recorded: (count) =>
-      records.length >= count
-        ? Promise.resolve()
-        : new Promise((resolve) => {
-            waiting = { count, resolve };
-          }),
+    releaseHandshakes: () => {
+      for (const release of held.items.splice(0)) release();
+    },
+    handshakesHeld: (count) => held.reached(count),
+    records: records.items,
+    recorded: (count) => records.reached(count),
   };
 }
 
@@ -187,3 +210,11 @@ export function statusOf(answer: string): number {
 export function codeOf(answer: string): string {
   return /"code":"([a-z_0-9]+)"/.exec(answer)?.[1] ?? '';
 }
+
+/** The fields of a WebSocket handshake. */
+export const HANDSHAKE: readonly string[] = [
+  'Upgrade: websocket',
+  'Connection: Upgrade',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
+];
