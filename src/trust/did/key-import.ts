@@ -3,10 +3,13 @@ import type { VerificationKey } from '../keys/key.ts';
 import type { DocumentKey } from './document.ts';
 import { DidError } from './errors.ts';
 
+/** The private halves of the keys that RFC 9421 prints are known to everybody, so those keys prove nothing. */
+const OPTIONS = { refuseKnownTestKeys: true } as const;
+
 /** The key in `bytes` (multicodec prefix and public key), or the reason in the resolver's own words. */
 export function usableMultikey(bytes: Uint8Array): VerificationKey {
   try {
-    return importMultikey(bytes);
+    return importMultikey(bytes, OPTIONS);
   } catch (error) {
     throw unusable(error);
   }
@@ -16,7 +19,7 @@ export function usableMultikey(bytes: Uint8Array): VerificationKey {
 export function usableJwk(jwk: Readonly<Record<string, unknown>>): VerificationKey {
   let key: VerificationKey;
   try {
-    key = importJwk(jwk);
+    key = importJwk(jwk, OPTIONS);
   } catch (error) {
     throw unusable(error);
   }
