@@ -3,12 +3,7 @@
  * session sweep to find sessions nobody uses. It is bounded by `maxConnections` and `maxConcurrentStreams`.
  */
 import type { IncomingMessage } from 'node:http';
-import {
-  constants,
-  type Http2ServerRequest,
-  type Http2ServerResponse,
-  type ServerHttp2Session,
-} from 'node:http2';
+import { constants, type Http2ServerRequest, type ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import { Bag } from '../bag.ts';
 import { isHttp2, type RawResponse } from './target.ts';
@@ -45,8 +40,12 @@ function endLeftoverBody(req: IncomingMessage): void {
 }
 
 /** RFC 9113 8.1: after a whole answer, RST_STREAM with NO_ERROR asks the caller to stop sending. */
-function endLeftoverStream(req: Http2ServerRequest): void {
-  if (!req.complete) req.stream.close(constants.NGHTTP2_NO_ERROR);
+function endLeftoverStream({ stream }: Http2ServerRequest): void {
+  if (stream.destroyed || stream.readableEnded) return;
+  stream.close(constants.NGHTTP2_NO_ERROR);
+  // Node destroys a stream whose body was begun only once what had arrived is read; whoever began it has given it up,
+  // and until then neither the stream nor its session would ever end, not even when the caller is gone.
+  stream.resume();
 }
 
 export class Tracker implements Connections {
@@ -104,13 +103,14 @@ export class Tracker implements Connections {
     this.#exchanges.add(res);
     res.on('close', this.#onExchangeClosed);
     const { req } = res;
-    if (isHttp2(req)) this.#useSession(req, res as Http2ServerResponse);
+    if (isHttp2(req)) this.#useSession(req);
     else if (this.draining) (res as { shouldKeepAlive: boolean }).shouldKeepAlive = false;
   }
 
-  #useSession(req: Http2ServerRequest, res: Http2ServerResponse): void {
+  #useSession(req: Http2ServerRequest): void {
     const { stream } = req;
-    if (!stream.endAfterHeaders) res.once('finish', () => endLeftoverStream(req));
+    // Not the response's own `finish`, which comes when the stream has closed; trailers leave in this turn of the loop.
+    if (!stream.endAfterHeaders) stream.once('finish', () => setImmediate(endLeftoverStream, req));
     const use = this.#sessions.get(stream.session as ServerHttp2Session);
     if (use === undefined) return;
     use.streams++;
