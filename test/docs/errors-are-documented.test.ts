@@ -6,13 +6,12 @@ import { filesBelow, fileUrl, page, tableRows } from './markdown.ts';
 interface Refusal {
   readonly code: string;
   readonly status: number;
-  /** Null where the catalogue leaves it to the listener. */
-  readonly retryable: boolean | null;
+  readonly retryable: boolean;
   readonly file: string;
 }
 
-/** `code: [401, …]` in a source file: the shape of every catalogue that is told to a caller. */
-const ROW_IN_SOURCE = /^ {2}([a-z][a-z0-9_]*): \[\s*(\d{3}),/gm;
+/** `code: [401, …, true]` in a source file: the shape of every catalogue that is told to a caller. */
+const ROW_IN_SOURCE = /^ {2}([a-z][a-z0-9_]*): \[\s*(\d{3}),[^\]]*?\b(true|false),?\s*\],$/gm;
 
 function isKind(value: unknown): value is RefusalKind {
   return typeof value === 'object' && value !== null && 'status' in value && 'retryable' in value;
@@ -30,8 +29,10 @@ async function readCatalogues(): Promise<Refusal[]> {
     for (const { code, status, retryable } of kinds) found.push({ code, status, retryable, file });
     const known = new Set(kinds.map(({ code }) => code));
     // A catalogue that keeps its rows to itself is still read by callers.
-    for (const [, code = '', status] of readFileSync(fileUrl(file), 'utf8').matchAll(ROW_IN_SOURCE)) {
-      if (!known.has(code)) found.push({ code, status: Number(status), retryable: null, file });
+    for (const row of readFileSync(fileUrl(file), 'utf8').matchAll(ROW_IN_SOURCE)) {
+      const [, code = '', status, retryable] = row;
+      if (!known.has(code))
+        found.push({ code, status: Number(status), retryable: retryable === 'true', file });
     }
   }
   return found;
@@ -63,7 +64,7 @@ describe('docs/errors.md', () => {
     const rows = new Map(documented.map((row) => [row.code, row]));
     const wrong = catalogues.filter(({ code, status, retryable }) => {
       const row = rows.get(code);
-      return row?.status !== status || (retryable !== null && row.retryable !== retryable);
+      return row?.status !== status || row.retryable !== retryable;
     });
     expect(wrong).toEqual([]);
   });

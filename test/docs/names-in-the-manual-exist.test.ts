@@ -1,0 +1,87 @@
+import { readFileSync } from 'node:fs';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { VARIABLES } from '../../src/env.ts';
+import { allPages, codeBlocks, codeSpans, filesBelow, fileUrl, manual, type Page, page } from './markdown.ts';
+
+/** Variables that are read by something else, or by the tests alone. */
+const FOREIGN = new Map([
+  ['OTEL_EXPORTER_OTLP_HEADERS', 'the OpenTelemetry exporter'],
+  ['NODE_EXTRA_CA_CERTS', 'Node'],
+  ['ALLOW_MISSING', 'test/support'],
+  ['CONFORMANCE_VECTORS', 'test/trust/wire/support'],
+]);
+/** Names that RFC 9113 gives its error codes. */
+const HTTP2 = new Set(['NO_ERROR', 'REFUSED_STREAM']);
+const CAPITALS = /^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+/;
+
+let source = '';
+beforeAll(() => {
+  source = filesBelow('src/', '.ts')
+    .map((path) => readFileSync(fileUrl(path), 'utf8'))
+    .join('\n');
+});
+
+function capitalsOf(from: Page): string[] {
+  const shell = codeBlocks(from).flatMap(({ language, text }) =>
+    language === 'yaml' || language === 'json' ? [] : [...text.matchAll(/\b([A-Z][A-Z0-9_]*)=/g)],
+  );
+  const named = codeSpans(from).map((span) => CAPITALS.exec(span)?.[0] ?? '');
+  return [...named, ...shell.map((match) => match[1] ?? '')].filter((name) => name !== '');
+}
+
+describe('environment variables', () => {
+  test('named in the manual are read by env.ts', () => {
+    const known = new Set<string>([...VARIABLES, ...FOREIGN.keys()]);
+    const wrong = manual().flatMap((from) =>
+      capitalsOf(from)
+        .filter((name) => !known.has(name) && !HTTP2.has(name))
+        .map((name) => `${from.path}: ${name}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('and constants named in a room stand in its source', () => {
+    const rooms = allPages().filter(({ path }) => path.startsWith('src/'));
+    const wrong = rooms.flatMap((from) =>
+      capitalsOf(from)
+        .filter((name) => !FOREIGN.has(name) && !HTTP2.has(name))
+        .filter((name) => !new RegExp(`\\b${name}\\b`).test(source))
+        .map((name) => `${from.path}: ${name}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+});
+
+test('every npm script that is named exists', () => {
+  const { scripts } = JSON.parse(page('package.json').text) as { scripts: Record<string, string> };
+  const named = [...manual(), page('.ci/run')].flatMap((from) =>
+    [...from.text.matchAll(/\bnpm (?:run ([\w:-]+)|(start|test)\b)/g)].map((match) => ({
+      path: from.path,
+      script: match[1] ?? match[2] ?? '',
+    })),
+  );
+  expect(named.length).toBeGreaterThan(8);
+  expect(named.filter(({ script }) => !(script in scripts))).toEqual([]);
+});
+
+test('every source file that is named exists', () => {
+  const wrong = allPages().flatMap((from) =>
+    codeSpans(from)
+      .filter((span) => /^(?:src|test|docs|deploy|migrations)\/[\w./-]+$/.test(span))
+      .filter((span) => {
+        try {
+          readFileSync(fileUrl(span.replace(/\/$/, '/README.md')));
+          return false;
+        } catch (error) {
+          return (error as NodeJS.ErrnoException).code === 'ENOENT';
+        }
+      })
+      .map((span) => `${from.path}: ${span}`),
+  );
+  expect(wrong).toEqual([]);
+});
+
+test('nothing that is published names a place on the machine it was written on', () => {
+  const wrong = allPages().filter(({ text }) => /\/(?:work|home|root|Users|tmp)\/\w|\.library/.test(text));
+  expect(wrong.map(({ path }) => path)).toEqual([]);
+});
