@@ -72,8 +72,12 @@ export function serveBoth(options: CleartextOptions): void {
     tracker.trackSocket(socket, 'undecided');
     decide(socket, options, (isHttp2) => {
       tracker.trackSocket(socket, isHttp2 ? 'h2' : 'http/1.1');
-      if (isHttp2) http2.emit('connection', socket);
-      else for (const listener of native) listener.call(http1, socket);
+      if (isHttp2) {
+        // An HTTP/1.1 server lets its sockets stay half open, which an HTTP/2 session does not expect: it would neither
+        // notice that its peer is gone nor end the streams that peer had open.
+        socket.allowHalfOpen = false;
+        http2.emit('connection', socket);
+      } else for (const listener of native) listener.call(http1, socket);
     });
   });
 }
