@@ -1,7 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { VARIABLES } from '../../src/env.ts';
-import { allPages, codeBlocks, codeSpans, filesBelow, fileUrl, manual, type Page, page } from './markdown.ts';
+import {
+  allPages,
+  codeBlocks,
+  codeSpans,
+  filesBelow,
+  fileUrl,
+  manual,
+  type Page,
+  page,
+  section,
+  tableRows,
+} from './markdown.ts';
 
 /** Variables that are read by something else, or by the tests alone. */
 const FOREIGN = new Map([
@@ -62,6 +73,20 @@ test('every npm script that is named exists', () => {
   );
   expect(named.length).toBeGreaterThan(8);
   expect(named.filter(({ script }) => !(script in scripts))).toEqual([]);
+});
+
+test('the figures of the bench are those it prints, with their bounds', () => {
+  const printed = [
+    ...page('test/bench/main.ts').text.matchAll(/^ {6}(\w+): at(Most|Least)\(.*, ([\d._]+)\),$/gm),
+  ].map(([, name, kind, bound = '']) => ({
+    name,
+    bound: `${kind === 'Most' ? '<=' : '>='} ${Number(bound.replaceAll('_', ''))}`,
+  }));
+  const listed = tableRows(section(page('docs/development.md'), '## Measuring'))
+    .slice(1)
+    .map(([name = '', bound = '']) => ({ name: name.replaceAll('`', ''), bound: bound.replaceAll(',', '') }));
+  expect(listed.length).toBeGreaterThan(4);
+  expect(listed).toEqual(printed);
 });
 
 test('every source file that is named exists', () => {
