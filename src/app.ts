@@ -7,8 +7,8 @@ import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import websocket from '@fastify/websocket';
 import type { FastifyInstance } from 'fastify';
-import type { Logger } from 'pino';
-import { type Config, chainsToWatch, followConfig, readConfig } from './config.ts';
+import type { DestinationStream, Logger } from 'pino';
+import { type Config, chainsToWatch, checkSameChains, followConfig, readConfig } from './config.ts';
 import type { Env } from './env.ts';
 import { admissionPlugin } from './gateway/admission/plugin.ts';
 import { admissionLimits } from './gateway/admission/policy-limits.ts';
@@ -58,13 +58,18 @@ interface Parts {
 
 /**
  * Builds the gateway; nothing listens yet. Closing the instance closes all it opened.
+ * @param logTo where log lines go; standard output when left out
  * @throws ConfigError, PolicyError, TrustedProxiesError and what the files named in `env` cause, each with a message
  * for the operator.
  */
-export async function buildGateway(env: Env): Promise<FastifyInstance> {
+export async function buildGateway(env: Env, logTo?: DestinationStream): Promise<FastifyInstance> {
   await using opened = new AsyncDisposableStack();
   const secrets = [env.operatorApiKey, env.clusterSecret].filter((secret) => secret !== null);
-  const logger = createLogger({ level: env.logLevel, secrets });
+  const logger = createLogger({
+    level: env.logLevel,
+    secrets,
+    ...(logTo === undefined ? {} : { destination: logTo }),
+  });
   const server = createServer({
     ...(env.tls === null ? {} : { tls: env.tls }),
     explainRefusals: env.explainRefusals,
@@ -234,7 +239,9 @@ function followChanges(app: FastifyInstance, parts: Parts): void {
   const { env, logger, policy } = parts;
   const follower = followConfig(
     env.configFile,
+    parts.config,
     async (next) => {
+      checkSameChains(parts.config, next);
       await policy.configure(next.policyFile, allowLists(next));
       app.agents.replace(next.agents);
       parts.config = next;

@@ -101,6 +101,8 @@ export interface Config {
   /** Absolute path of the policy file, or null: then each agent's `allow` decides. */
   readonly policyFile: string | null;
   readonly chains: readonly ChainConfig[];
+  /** The file as it was read. */
+  readonly text: string;
 }
 
 /** Thrown for a file that cannot be used; its message lists every fault as `file:line:column: …`. */
@@ -113,10 +115,17 @@ export class ConfigError extends Error {
   }
 }
 
+/** The origin that is meant, or null for what is none. */
+function originOf(url: string): string | null {
+  const parsed = URL.canParse(url) ? new URL(url) : null;
+  if (parsed === null || (parsed.protocol !== 'http:' && parsed.protocol !== 'https:')) return null;
+  return parsed.origin === url.replace(/\/$/, '') ? parsed.origin : null;
+}
+
+/** Each upstream as its origin, so that one is not taken for two because of a slash. */
 function toUpstream(entry: AgentEntry['upstreams'][number]): { url: string; protocol: 'http/1.1' | 'h2' } {
-  return typeof entry === 'string'
-    ? { url: entry, protocol: 'http/1.1' }
-    : { url: entry.url, protocol: entry.protocol ?? 'http/1.1' };
+  const { url, protocol = 'http/1.1' } = typeof entry === 'string' ? { url: entry } : entry;
+  return { url: originOf(url) ?? url, protocol };
 }
 
 function toAgent(entry: AgentEntry): AgentDefinition {
@@ -138,34 +147,50 @@ function toAgent(entry: AgentEntry): AgentDefinition {
   };
 }
 
-/** What a schema cannot say: ids used once, URLs that can be called. */
+type Report = (path: Path, message: string) => void;
+
+function checkAgent(agent: AgentEntry, index: number, fault: Report): void {
+  if (agent.authentication === 'none' && agent.allow !== undefined)
+    fault(['agents', index, 'allow'], '"allow" has no meaning with authentication: none');
+  const seen = new Set<string>();
+  agent.upstreams.forEach((entry, position) => {
+    const path: Path = ['agents', index, 'upstreams', position];
+    const { url, protocol } = toUpstream(entry);
+    if (originOf(url) === null)
+      fault(path, 'an upstream is an origin such as http://127.0.0.1:9100, without path or credentials');
+    else if (seen.has(`${protocol} ${url}`)) fault(path, `upstream ${url} is listed twice`);
+    seen.add(`${protocol} ${url}`);
+  });
+}
+
+function checkChains(chains: NonNullable<ConfigFile['chains']>, fault: Report): void {
+  const seen = new Set<string>();
+  const once = (name: string, path: Path, message: string): void => {
+    if (seen.has(name)) fault(path, message);
+    seen.add(name);
+  };
+  chains.forEach(({ id, registries }, index) => {
+    once(String(id), ['chains', index, 'id'], `chain ${id} is configured twice`);
+    registries.forEach(({ address }, position) => {
+      const path: Path = ['chains', index, 'registries', position, 'address'];
+      once(`${id} ${address.toLowerCase()}`, path, `registry ${address} is listed twice`);
+    });
+  });
+}
+
+/** What a schema cannot say: names used once, URLs that can be called. */
 function checkMeaning(file: ConfigFile, locate: Locate): Fault[] {
   const faults: Fault[] = [];
-  const fault = (path: Path, message: string): void => {
+  const fault: Report = (path, message) => {
     faults.push(faultAt(locate, { path, message, part: 'value' }));
   };
   const seen = new Set<string>();
   file.agents.forEach((agent, index) => {
     if (seen.has(agent.id)) fault(['agents', index, 'id'], `agent id "${agent.id}" is used twice`);
     seen.add(agent.id);
-    if (agent.authentication === 'none' && agent.allow !== undefined) {
-      fault(['agents', index, 'allow'], '"allow" has no meaning with authentication: none');
-    }
-    agent.upstreams.forEach((entry, position) => {
-      const { url } = toUpstream(entry);
-      const parsed = URL.canParse(url) ? new URL(url) : null;
-      if (
-        parsed === null ||
-        (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') ||
-        parsed.origin !== url.replace(/\/$/, '')
-      ) {
-        fault(
-          ['agents', index, 'upstreams', position],
-          'an upstream is an origin such as http://127.0.0.1:9100, without path or credentials',
-        );
-      }
-    });
+    checkAgent(agent, index, fault);
   });
+  checkChains(file.chains ?? [], fault);
   return faults;
 }
 
@@ -189,6 +214,7 @@ export function parseConfig(text: string, file: string): Config {
       })),
       finality: typeof chain.finality === 'number' ? { confirmations: chain.finality } : 'safe',
     })),
+    text,
   };
 }
 
@@ -214,33 +240,42 @@ export interface ConfigFollower {
  * Hands each new good configuration to `take`, one after the other; a bad file, or one that `take` cannot use, is told
  * to `refuse` and changes nothing. The folder is watched, not the file, so that rename-and-replace and swapped
  * symbolic links are seen.
+ * @param inForce what was read at start; a change since then is noticed at once.
  */
 export function followConfig(
   file: string,
+  inForce: Config,
   take: (config: Config) => Promise<void>,
   refuse: (fault: string) => void,
 ): ConfigFollower {
-  let lastText = readFileSync(file, 'utf8');
+  let takenText = inForce.text;
+  /** After a fault the next hint is followed whatever the text: what the file names may have been mended. */
+  let faulty = false;
   let last = Promise.resolve();
-  let timer: NodeJS.Timeout | undefined;
   const reload = async (): Promise<void> => {
     try {
-      const text = readFileSync(file, 'utf8');
-      if (text === lastText) return;
-      lastText = text;
-      await take(parseConfig(text, file));
+      const next = readConfig(file);
+      if (next.text === takenText && !faulty) return;
+      await take(next);
+      takenText = next.text;
+      faulty = false;
     } catch (error) {
+      faulty = true;
       refuse((error as Error).message);
     }
   };
-  const watcher: FSWatcher = watch(dirname(resolve(file)), { persistent: false }, (_event, name) => {
-    if (name !== null && name !== basename(file) && !name.startsWith('..')) return;
+  let timer: NodeJS.Timeout | undefined;
+  const hint = (): void => {
     clearTimeout(timer);
     timer = setTimeout(() => {
       last = last.then(reload);
     }, SETTLE_MS);
+  };
+  const watcher: FSWatcher = watch(dirname(resolve(file)), { persistent: false }, (_event, name) => {
+    if (name === null || name === basename(file) || name.startsWith('..')) hint();
   });
   watcher.on('error', (error) => refuse(`watching ${file} failed: ${error.message}`));
+  hint();
   return {
     async close() {
       clearTimeout(timer);
@@ -248,6 +283,15 @@ export function followConfig(
       await last;
     },
   };
+}
+
+/**
+ * What a running gateway cannot change: its watchers, and what they have seen, belong to the chains it started with.
+ * @throws {ConfigError} when the chains differ.
+ */
+export function checkSameChains(before: Config, next: Config): void {
+  if (JSON.stringify(before.chains) === JSON.stringify(next.chains)) return;
+  throw new ConfigError('`chains` cannot change while the gateway runs: restart it');
 }
 
 /**

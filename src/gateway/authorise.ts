@@ -153,6 +153,10 @@ export async function authorise(passage: Passage, tools: PathTools): Promise<voi
       }
       throw refusal;
     }
+    // A reload while the caller was identified has closed the instances of the agent as it was.
+    const current = tools.agents.get(route.agentId);
+    if (current === undefined) throw new Refused(ROUTING_REFUSALS.agent_unknown);
+    passage.agent = current;
   }
   record.identifiedAt = performance.now();
   decideByPolicy(passage, tools);

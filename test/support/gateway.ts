@@ -34,9 +34,13 @@ export interface Reachable {
   readonly ca: string | undefined;
 }
 
+export type LogLine = Readonly<Record<string, unknown>> & { readonly level: string; readonly msg: string };
+
 export interface TestGateway extends Reachable, AsyncDisposable {
   readonly app: FastifyInstance;
   readonly folder: string;
+  /** Every line logged so far, oldest first. */
+  readonly lines: readonly LogLine[];
   /** Replaces sage.yaml, as an editor does. */
   configure(files: GatewayFiles): void;
   /** Replaces policy.yaml. */
@@ -81,7 +85,7 @@ export async function writeGatewayFiles(
     PORT: '0',
     CONFIG_FILE: join(folder, 'sage.yaml'),
     DATA_DIR: join(folder, 'data'),
-    LOG_LEVEL: 'silent',
+    LOG_LEVEL: 'info',
   };
   if (options.tls === true) {
     const { cert, key } = await selfSigned();
@@ -103,7 +107,9 @@ export function nextSecond(): Promise<void> {
 /** Starts a gateway in this process; it takes signatures when this resolves. */
 export async function openGateway(options: GatewayOptions): Promise<TestGateway> {
   const folder = options.folder ?? makeFolder();
-  const app = await buildGateway(readEnv(await writeGatewayFiles(folder, options)));
+  const lines: LogLine[] = [];
+  const env = readEnv(await writeGatewayFiles(folder, options));
+  const app = await buildGateway(env, { write: (line) => void lines.push(JSON.parse(line) as LogLine) });
   await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;
   if (options.env?.REDIS_URL === undefined) await nextSecond();
@@ -118,6 +124,7 @@ export async function openGateway(options: GatewayOptions): Promise<TestGateway>
     origin: `${tls ? 'https' : 'http'}://127.0.0.1:${port}`,
     ca: tls ? (await selfSigned()).ca : undefined,
     folder,
+    lines,
     configure: (files) => replaceFile(folder, 'sage.yaml', configOf(files)),
     decideBy: (policy) => replaceFile(folder, 'policy.yaml', policy),
     close,
