@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import type { Component } from './components.ts';
 import { WireError } from './errors.ts';
 import type { FieldLines, MessageView, RequestView } from './message.ts';
-import { queryParameter } from './query.ts';
+import { QueryParameters } from './query.ts';
 import { serialiseDictionary, serialiseItem, serialiseList, serialiseMember } from './serialise.ts';
 import { parseItem, parseList } from './structured-fields.ts';
 
@@ -97,9 +97,16 @@ function targetUri(view: RequestView): string {
   return `${view.scheme}://${view.authority}${path(view)}${query}`;
 }
 
+/** Read once, however many components name one of them. */
+const queries = new WeakMap<RequestView, QueryParameters>();
+
 function queryParameterOf(component: Component, view: RequestView): string {
-  const query = view.queryAt < 0 ? '' : view.target.slice(view.queryAt + 1);
-  const value = queryParameter(query, component.queryName ?? '');
+  let query = queries.get(view);
+  if (query === undefined) {
+    query = new QueryParameters(view.queryAt < 0 ? '' : view.target.slice(view.queryAt + 1));
+    queries.set(view, query);
+  }
+  const value = query.value(component.queryName ?? '');
   if (value === null) throw new WireError('component_missing', component.identifier);
   return value;
 }

@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { queryParameter } from '../../../src/trust/wire/query.ts';
+import { QueryParameters } from '../../../src/trust/wire/query.ts';
+
 import { codeOf } from './support/messages.ts';
+
+const queryParameter = (query: string, name: string): string | null => new QueryParameters(query).value(name);
 
 describe('a covered query parameter has one value, written in one way', () => {
   // The examples of RFC 9421, section 2.2.8.
