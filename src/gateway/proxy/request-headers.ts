@@ -35,7 +35,12 @@ const FOLDED_FORWARDED = 'x-forwarded-';
 /** Names as `fold` leaves them. */
 const FOLDED_DROPPED: ReadonlySet<string> = new Set([
   'x-request-id',
+  // By these, too, frameworks learn the caller's address or the host that was asked for.
   'x-real-ip',
+  'x-client-ip',
+  'x-cluster-client-ip',
+  'x-host',
+  'x-original-host',
   // Symfony, IIS and others take the path or the method from these, past the policy that saw another one.
   'x-original-url',
   'x-rewrite-url',
@@ -87,7 +92,7 @@ function fold(name: string): string {
 }
 
 /** Third letters of all names that `kindOfX` knows, in both cases; no other field needs a closer look. */
-const THIRD_LETTERS = 'sSfFrRoOhHmM';
+const THIRD_LETTERS = 'sSfFrRoOhHmMcC';
 
 function kindOfX(name: string): number {
   if (!THIRD_LETTERS.includes(name[2] ?? '')) return KEEP;
@@ -120,16 +125,17 @@ function kindOf(name: string): number {
       // Request trailers cannot be sent on, so announcing them would be a lie.
       return isName(name, 'upgrade') || isName(name, 'trailer') ? DROP : KEEP;
     case 9:
-      return isName(name, 'forwarded') ? DROP : KEEP;
+      return isName(name, 'forwarded') || isName(name, 'client-ip') ? DROP : KEEP;
     case 10:
       if (isName(name, 'connection')) return CONNECTION;
       return isName(name, 'tracestate') ? TRACESTATE : isName(name, 'keep-alive') ? DROP : KEEP;
     case 11:
       return isName(name, 'traceparent') ? DROP : KEEP;
     case 14:
-      return isName(name, 'content-length') ? CONTENT_LENGTH : isName(name, 'http2-settings') ? DROP : KEEP;
+      if (isName(name, 'content-length')) return CONTENT_LENGTH;
+      return isName(name, 'http2-settings') || isName(name, 'true-client-ip') ? DROP : KEEP;
     case 16:
-      return isName(name, 'proxy-connection') ? DROP : KEEP;
+      return isName(name, 'proxy-connection') || isName(name, 'cf-connecting-ip') ? DROP : KEEP;
     case 17:
       return isName(name, 'transfer-encoding') ? DROP : KEEP;
     case 19:
