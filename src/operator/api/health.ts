@@ -10,9 +10,9 @@ function answer(reply: FastifyReply, status: HealthStatus, body: object): Fastif
     reply
       .code(status === 'fail' ? 503 : 200)
       .header('cache-control', 'no-store')
-      // Not `type()`, which appends a charset; JSON types have none (RFC 8259, section 11).
       .header('content-type', MEDIA_TYPE)
-      .send(JSON.stringify(body))
+      // As bytes, because Fastify adds a charset to the type of a text, and JSON types have none (RFC 8259, section 11).
+      .send(Buffer.from(JSON.stringify(body)))
   );
 }
 
