@@ -65,7 +65,8 @@ export function exchangeOf(passage: Passage, app: FastifyInstance, options: Path
     peerTrusted: peer.trusted,
     scheme: origin.scheme,
     authority: target.authority,
-    responseHeaders: passage.responseHeaders,
+    // The id by which this request stands in the log, and at the agent; an id that the agent answers with is replaced.
+    responseHeaders: ['x-request-id', passage.record.requestId, ...passage.responseHeaders],
     isDraining: () => app.drain.draining,
   };
 }
