@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import websocket from '@fastify/websocket';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { DestinationStream, Logger } from 'pino';
 import { type Config, chainsToWatch, checkSameChains, followConfig, readConfig } from './config.ts';
 import type { Env } from './env.ts';
@@ -16,7 +16,7 @@ import breakerPlugin from './gateway/breaker/plugin.ts';
 import { loopbackOrigins } from './gateway/identity/origins.ts';
 import { identityPlugin } from './gateway/identity/plugin.ts';
 import { identityPorts, identitySettings } from './gateway/identity/ports.ts';
-import { parseTrustedProxies } from './gateway/listener/client-address.ts';
+import { clientAddress, parseTrustedProxies } from './gateway/listener/client-address.ts';
 import { listenerPlugin } from './gateway/listener/plugin.ts';
 import { createServer } from './gateway/listener/server.ts';
 import { pathPlugin } from './gateway/path.ts';
@@ -103,6 +103,8 @@ async function registerPath(app: FastifyInstance, parts: Parts, metrics: Metrics
     now,
     version: VERSION,
   });
+  const trustedProxies = parseTrustedProxies(env.trustedProxies);
+  const addressOf = (request: FastifyRequest): string => clientAddress(request.raw, trustedProxies);
   // accept
   await app.register(listenerPlugin, {
     explainRefusals: env.explainRefusals,
@@ -110,7 +112,7 @@ async function registerPath(app: FastifyInstance, parts: Parts, metrics: Metrics
   });
   await app.register(websocket, websocketServerOptions(WEBSOCKET_MESSAGE_BYTES_MAX));
   // admit
-  await app.register(admissionPlugin, { limits: store.limits, blocks: store.blocks, now });
+  await app.register(admissionPlugin, { limits: store.limits, blocks: store.blocks, now, addressOf });
   app.admission.setLimits(admissionLimits(policy.current()));
   // identify
   const ports = identityPorts(store, keys, now, logger);
@@ -128,7 +130,7 @@ async function registerPath(app: FastifyInstance, parts: Parts, metrics: Metrics
   await app.register(pathPlugin, {
     policy,
     regionOf: (address) => regions?.lookup(address) ?? null,
-    trustedProxies: parseTrustedProxies(env.trustedProxies),
+    trustedProxies,
     random: createRandom32(new Uint32Array(new Uint8Array(randomBytes(16)).buffer)),
     now,
   });
@@ -137,6 +139,7 @@ async function registerPath(app: FastifyInstance, parts: Parts, metrics: Metrics
   await app.register(operatorPlugin, {
     apiKey: env.operatorApiKey,
     openOnLoopback: env.sageEnv === 'development',
+    addressOf,
     health,
     metrics,
     circuits: () => app.circuits.list(),

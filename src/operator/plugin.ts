@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { CircuitView } from '../gateway/breaker/circuit.ts';
 import { type AgentView, agentRoutes } from './api/agents.ts';
@@ -14,6 +14,8 @@ export interface OperatorOptions {
   readonly apiKey: string | null;
   /** Only with `SAGE_ENV=development`. */
   readonly openOnLoopback: boolean;
+  /** Who is asking, trusted proxies left out; the other end of the connection when absent. */
+  readonly addressOf?: (request: FastifyRequest) => string;
   readonly health: Health;
   readonly metrics: Metrics;
   readonly circuits: () => readonly CircuitView[];
@@ -26,6 +28,7 @@ function operator(app: FastifyInstance, options: OperatorOptions, done: () => vo
   const guard = createGuard({
     apiKey: options.apiKey,
     openOnLoopback: options.openOnLoopback,
+    addressOf: options.addressOf ?? ((request) => request.ip),
     now: () => Date.now(),
   });
   // A scope of its own, so that no guarded route can be added without the guard.

@@ -1,5 +1,6 @@
 /** Admission as a Fastify plugin: `app.admission` for the path, and a limit on every other route. */
 import rateLimit from '@fastify/rate-limit';
+import type { FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { addressKey } from '../../store/address.ts';
 import type { Blocks } from '../../store/blocks.ts';
@@ -20,6 +21,8 @@ export interface AdmissionOptions {
   readonly blocks: Blocks;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** Who is asking, trusted proxies left out; the other end of the connection when absent. */
+  readonly addressOf?: (request: FastifyRequest) => string;
 }
 
 /** Routes under it are admitted by their own pipeline, which calls `app.admission`. */
@@ -37,7 +40,7 @@ const LEGACY_FIELDS_OFF = {
 
 /** Admits requests: by address before identity, by DID after it. */
 export const admissionPlugin = fp<AdmissionOptions>(
-  async (app, { limits, blocks, now }) => {
+  async (app, { limits, blocks, now, addressOf = (request) => request.ip }) => {
     app.decorate('admission', createAdmission(limits, blocks));
     // Before rate-limit's own onRoute hook, which reads this: a new route is limited unless it says otherwise.
     app.addHook('onRoute', (route) => {
@@ -49,7 +52,7 @@ export const admissionPlugin = fp<AdmissionOptions>(
       max: OTHER_ROUTES_MAX,
       timeWindow: OTHER_ROUTES_PERIOD_MS,
       store: gcraStore(limits, now),
-      keyGenerator: (request) => addressKey(request.ip),
+      keyGenerator: (request) => addressKey(addressOf(request)),
       addHeadersOnExceeding: LEGACY_FIELDS_OFF,
       addHeaders: { ...LEGACY_FIELDS_OFF, 'retry-after': false },
       errorResponseBuilder: (_request, { max, ttl }) => refuseOtherRoute(max, ttl),

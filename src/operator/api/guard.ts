@@ -12,6 +12,8 @@ export interface GuardOptions {
   readonly apiKey: string | null;
   /** Development only: without a key, a process on this machine may use the routes. */
   readonly openOnLoopback: boolean;
+  /** Whose wrong keys are counted together. */
+  readonly addressOf: (request: FastifyRequest) => string;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -83,7 +85,7 @@ export function createGuard(options: GuardOptions): Guard {
       throw new OperatorError('operator_access_not_configured');
     }
     const nowMs = options.now();
-    const attempts = attemptsFrom(request.ip, nowMs);
+    const attempts = attemptsFrom(options.addressOf(request), nowMs);
     const limited = attempts.failures >= FAILURES_MAX;
     if (limited && !attempts.trusted) refuseLimited(reply, attempts, nowMs);
     const presented = BEARER.exec(request.headers.authorization ?? '')?.[1] ?? '';
