@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { DID_REFUSALS, WIRE_REFUSALS } from '../../src/gateway/identity/errors.ts';
 import type { RefusalKind } from '../../src/gateway/refusal.ts';
+import { DID_ERRORS } from '../../src/trust/did/errors.ts';
+import { WIRE_ERRORS } from '../../src/trust/wire/errors.ts';
 import { filesBelow, fileUrl, page, tableRows } from './markdown.ts';
 
 interface Refusal {
@@ -79,4 +82,12 @@ test('no two catalogues claim one code with different statuses', () => {
   for (const { code, status } of catalogues)
     statuses.set(code, (statuses.get(code) ?? new Set()).add(status));
   expect([...statuses].filter(([, all]) => all.size > 1).map(([code]) => code)).toEqual([]);
+});
+
+test('what `trust` can find wrong has a refusal each', () => {
+  expect(Object.keys(WIRE_REFUSALS)).toEqual(Object.keys(WIRE_ERRORS));
+  expect(Object.keys(DID_REFUSALS)).toEqual(Object.keys(DID_ERRORS));
+  const found = new Set(catalogues.map(({ code }) => code));
+  const missed = [...Object.keys(WIRE_ERRORS), ...Object.keys(DID_ERRORS)].filter((code) => !found.has(code));
+  expect(missed).toEqual([]);
 });
