@@ -32,7 +32,7 @@ beforeAll(async () => {
       streams.push(response);
     },
     onSocket(socket) {
-      socket.on('message', (data, isBinary) => {
+      socket.on('message', (data: Buffer, isBinary) => {
         const text = data.toString();
         if (text.startsWith('close:')) socket.close(Number(text.slice(6)), 'as asked');
         else socket.send(data, { binary: isBinary });
