@@ -5,7 +5,7 @@
 import type { Readable } from 'node:stream';
 import type { Registry } from '../agents/registry.ts';
 import type { CompiledPolicy } from '../policy/compile.ts';
-import { decide } from '../policy/decide.ts';
+import { type Decision, decide } from '../policy/decide.ts';
 import type { Admission, Verdict } from './admission/admission.ts';
 import { PATH_REFUSALS } from './errors.ts';
 import type { Caller } from './identity/caller.ts';
@@ -84,7 +84,10 @@ async function identifyCaller(passage: Passage, tools: PathTools): Promise<void>
         record.caller = caller;
         record.verifyMicroseconds = verifyMicroseconds;
         tools.exchanges.add(passage);
-        if (source !== null) tools.sendContinue(passage);
+        if (source === null) return;
+        // Who may not do this has no body waited for, nor memory spent on it; the answer that counts is asked for below.
+        if (askPolicy(passage, tools).effect === 'deny') decideByPolicy(passage, tools);
+        tools.sendContinue(passage);
       },
     },
   );
@@ -98,9 +101,8 @@ async function identifyCaller(passage: Passage, tools: PathTools): Promise<void>
   passage.responseHeaders = verdict.headers;
 }
 
-function decideByPolicy(passage: Passage, tools: PathTools): void {
+function askPolicy(passage: Passage, tools: PathTools): Decision {
   const { record, caller, target } = passage;
-  const policy = tools.policy.current();
   const view = new PolicyView(
     caller,
     target.method,
@@ -109,11 +111,17 @@ function decideByPolicy(passage: Passage, tools: PathTools): void {
     target.rawHeaders,
     tools.regionOf,
   );
-  const decision = decide(policy, view, tools.now());
+  return decide(tools.policy.current(), view, tools.now());
+}
+
+/** @throws {Refused} policy_denied */
+function decideByPolicy(passage: Passage, tools: PathTools): void {
+  const { record } = passage;
+  const decision = askPolicy(passage, tools);
   record.decidedAt = performance.now();
   record.ruleId = decision.ruleId;
   record.effect = decision.effect;
-  record.policyRevision = policy.revision;
+  record.policyRevision = tools.policy.current().revision;
   record.shadowRules = decision.shadow;
   if (decision.effect === 'deny') {
     throw new Refused(PATH_REFUSALS.policy_denied, {

@@ -46,6 +46,7 @@ defaults: { effect: deny }
 limits:
   - { id: per-ip, key: ip, when: pre_auth, rate: 60000/m, burst: 20000 }
 rules:
+  - { id: forbidden, effect: deny, match: { path: /agents/signed/forbidden } }
   - { id: all, effect: allow, match: { path: /agents/** } }
 `;
 
