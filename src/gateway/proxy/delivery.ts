@@ -246,7 +246,8 @@ export class Delivery implements AttemptListener, OpenExchange, UploadListener {
       return;
     }
     const failure = readFailure(error, attempt.wasSent);
-    if (failure.upstreamFault) attempt.blame(error);
+    // Who closes on a caller that dawdles is not broken; else callers could open the circuit of a healthy instance.
+    if (failure.upstreamFault && !this.#waitsForCaller()) attempt.blame(error);
     else attempt.abandon();
     if (!this.#client.headSent) {
       const next = this.#nextInstance(attempt, failure);
@@ -328,9 +329,15 @@ export class Delivery implements AttemptListener, OpenExchange, UploadListener {
     );
   }
 
+  /** Whether the caller's next bytes are what everybody waits for: full on its way, it is the upstream that does not read. */
+  #waitsForCaller(): boolean {
+    const upload = this.#upload;
+    if (upload === null || this.#phase !== 'sending') return false;
+    return !upload.writableNeedDrain && upload.readableLength === 0;
+  }
+
   #uploadStalled(): void {
-    // Full on its way to the upstream: the upstream does not read. Else nothing more came from the caller.
-    if ((this.#upload?.writableNeedDrain ?? false) || (this.#upload?.readableLength ?? 0) > 0) {
+    if (!this.#waitsForCaller()) {
       this.#timeOut('the upstream stopped reading', true);
       return;
     }

@@ -81,6 +81,8 @@ class Arrivals<T> {
 async function startAgent(seen: SeenByAgent[], held: Arrivals<() => void>): Promise<number> {
   const server = createServer((req: IncomingMessage, res) => {
     const chunks: Buffer[] = [];
+    // An agent that waits for nobody: it hangs up once it has seen the beginning of a body.
+    if (req.url === '/impatient') req.once('data', () => req.socket.destroy());
     req.on('data', (chunk: Buffer) => chunks.push(chunk));
     req.on('end', () => {
       const { method = '', url = '', rawHeaders } = req;

@@ -1,0 +1,20 @@
+import { once } from 'node:events';
+import { expect, test } from 'vitest';
+import { codeOf, head, openSocket, sendRaw, startPath, statusOf } from './support.ts';
+
+/** Twice as many failures as open a circuit. */
+const UPLOADS = 10;
+
+test('an agent that hangs up on an unfinished upload is not taken for broken', async () => {
+  const path = await startPath();
+  for (let upload = 0; upload < UPLOADS; upload++) {
+    const socket = await openSocket(path.port);
+    socket.write(`${head(path, 'POST /agents/open/impatient', [], ['Content-Length: 100'])}begun`);
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    expect(codeOf(answer.toString('latin1'))).toBe('upstream_unreachable');
+    socket.destroy();
+  }
+  expect(path.app.circuits.list().every(({ state }) => state === 'closed')).toBe(true);
+  const answer = await sendRaw(path.port, head(path, 'GET /agents/open/x', [], ['Connection: close']));
+  expect(statusOf(answer)).toBe(200);
+});
