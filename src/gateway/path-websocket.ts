@@ -103,7 +103,7 @@ async function tryInstance(
     return upstream;
   } catch (error) {
     if (error instanceof Refused && isUpstreamFault(error)) instance.circuit.fail(permit, error);
-    else if (error instanceof Refused && error.kind.status < 499) instance.circuit.succeed(permit);
+    else if (error instanceof Refused && error.kind.status !== 499) instance.circuit.succeed(permit);
     else instance.circuit.release(permit);
     throw error;
   }

@@ -107,7 +107,9 @@ function kindOfError(error: NodeJS.ErrnoException): RefusalKind {
 
 /** Whether a failed opening counts against the instance (breaker), and so may be tried at another one. */
 export function isUpstreamFault(refused: Refused): boolean {
-  const { kind } = refused;
+  const { kind, cause } = refused;
+  // An agent that answers in plain HTTP is there; it has no WebSocket at this path, and the caller chose the path.
+  if (kind.code === kinds.websocket_upstream_protocol_error.code && cause === undefined) return false;
   return kind.status >= 500 && kind.code !== kinds.websocket_cancelled.code;
 }
 

@@ -95,7 +95,8 @@ async function startAgent(seen: SeenByAgent[], held: Arrivals<() => void>): Prom
   const sockets = new WebSocketServer({
     server,
     verifyClient: ({ req }, answer) => {
-      if (req.url === '/held') held.add(() => answer(true));
+      if (req.url === '/plain') answer(false, 200);
+      else if (req.url === '/held') held.add(() => answer(true));
       else answer(true);
     },
   });
