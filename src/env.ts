@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { createSecureContext } from 'node:tls';
 
 export interface Env {
   readonly host: string;
@@ -171,7 +172,14 @@ function readTls(read: Reader): Env['tls'] {
   }
   const cert = read.file('TLS_CERT_FILE');
   const key = read.file('TLS_KEY_FILE');
-  return cert !== null && key !== null ? { cert, key } : null;
+  if (cert === null || key === null) return null;
+  try {
+    createSecureContext({ cert, key });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    read.faults.push(`TLS_CERT_FILE and TLS_KEY_FILE must hold a certificate and its key in PEM (${why})`);
+  }
+  return { cert, key };
 }
 
 function readOrigins(read: Reader): string[] {

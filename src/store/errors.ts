@@ -14,3 +14,10 @@ export const RedisUnavailable = createError<[string, string]>(
   'Redis at %s is not available: %s',
   503,
 );
+
+/** At start: what DATA_DIR says of an earlier process cannot be read, and going on would accept its replays. */
+export const FutureMarkInvalid = createError<[string]>(
+  'FUTURE_MARK_INVALID',
+  '%s does not hold a number of seconds; remove it only when no signature accepted before can still be valid',
+  500,
+);

@@ -6,6 +6,7 @@
  */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { FutureMarkInvalid } from './errors.ts';
 
 const FILE = 'accepted-until';
 
@@ -16,7 +17,7 @@ export interface FutureMark {
   note(createdSeconds: number): void;
 }
 
-/** @param folder DATA_DIR; made when it does not exist. @throws for a mark that cannot be read as a number. */
+/** @param folder DATA_DIR; made when it does not exist. @throws {FutureMarkInvalid} and what the file system says. */
 export function openFutureMark(folder: string): FutureMark {
   const file = join(folder, FILE);
   const inheritedSeconds = readMark(file);
@@ -42,9 +43,6 @@ function readMark(file: string): number {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
     throw error;
   }
-  if (!/^\d{1,12}$/.test(text))
-    throw new Error(
-      `${file} does not hold a number of seconds; remove it only when no signature accepted before can still be valid`,
-    );
+  if (!/^\d{1,12}$/.test(text)) throw new FutureMarkInvalid(file);
   return Number(text);
 }
