@@ -126,6 +126,7 @@ async function registerPath(app: FastifyInstance, parts: Parts, metrics: Metrics
   await app.register(routingPlugin);
   await app.register(proxyPlugin);
   app.agents.replace(parts.config.agents);
+  boundMessages(app, parts.config);
   // the path that calls them, decide in its middle
   await app.register(pathPlugin, {
     policy,
@@ -181,6 +182,7 @@ async function openParts(
   const store = await openStore({
     redisUrl: env.redisUrl,
     folder: env.dataDir,
+    clockSkewMs: 1_000 * env.clockSkewSeconds,
     seed: randomBytes(32),
     nodeId,
     log,
@@ -212,6 +214,12 @@ async function openParts(
   });
   opened.defer(() => policy.close());
   return Object.assign(parts, { policy });
+}
+
+/** No caller's socket reads a message larger than some agent takes; the relay holds each to its own agent's bound. */
+function boundMessages(app: FastifyInstance, config: Config): void {
+  const bounds = config.agents.map(({ websocketMaxMessageBytes }) => websocketMaxMessageBytes);
+  app.websocketServer.options.maxPayload = Math.max(...bounds);
 }
 
 const allowLists = (config: Config) =>
@@ -247,6 +255,7 @@ function followChanges(app: FastifyInstance, parts: Parts): void {
       checkSameChains(parts.config, next);
       await policy.configure(next.policyFile, allowLists(next));
       app.agents.replace(next.agents);
+      boundMessages(app, next);
       parts.config = next;
       parts.lastFault = '';
       logger.info({ file: env.configFile, agents: next.agents.length }, 'configuration reloaded');

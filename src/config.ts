@@ -16,7 +16,7 @@ import {
   readYaml,
 } from './policy/located-yaml.ts';
 
-/** One listener for one file: bounds what a directory listing or a typo can make this process hold. */
+/** Far above what one gateway serves; a generated file that went wrong stops here. */
 const AGENTS_MAX = 1_000;
 const UPSTREAMS_MAX = 64;
 const ALLOW_MAX = 10_000;

@@ -216,7 +216,7 @@ function readChainUrls(read: Reader): ChainRpcUrl[] {
   return urls;
 }
 
-/** What one process may not do without saying so; see also `SAGE_ENV` in the README. */
+/** What one process may not do without saying so; see also docs/configuration.md. */
 function checkTogether(env: Env, faults: string[]): void {
   const loopback = LOOPBACK.has(env.host);
   if (!loopback && env.publicOrigins.length === 0) {
@@ -231,7 +231,7 @@ function checkTogether(env: Env, faults: string[]): void {
   }
   if (env.sageEnv === 'development' && !loopback) {
     faults.push(
-      `SAGE_ENV=development relaxes checks and is allowed on loopback only, not on HOST ${env.host}`,
+      `SAGE_ENV=development opens the operator's routes and is allowed on loopback only, not on HOST ${env.host}`,
     );
   }
   if (env.sageEnv === 'production' && !loopback && env.tls === null && env.trustedProxies === '') {

@@ -68,8 +68,9 @@ export interface Registry<I> {
 
 /** What makes an instance the same one after a reload: everything its pool was opened with. */
 function instanceKey(agent: AgentDefinition, upstream: UpstreamDefinition): string {
-  const { connectMs, headersMs } = agent.timeouts;
-  return JSON.stringify([agent.id, upstream.url, upstream.protocol, upstream.ca ?? '', connectMs, headersMs]);
+  const { connectMs, headersMs, bodyIdleMs } = agent.timeouts;
+  const timeouts = [connectMs, headersMs, bodyIdleMs];
+  return JSON.stringify([agent.id, upstream.url, upstream.protocol, upstream.ca ?? '', ...timeouts]);
 }
 
 class AgentRegistry<I> implements Registry<I> {

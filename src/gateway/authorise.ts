@@ -79,10 +79,12 @@ async function identifyCaller(passage: Passage, tools: PathTools): Promise<void>
       declaredBytes: declaredBytes(passage),
       streamed: definition.body === 'stream',
       nonceDownPolicy: definition.onNonceStoreDown,
-      onIdentified(caller, verifyMicroseconds) {
+      onChecked(verifyMicroseconds) {
+        record.verifyMicroseconds = verifyMicroseconds;
+      },
+      onIdentified(caller) {
         passage.caller = caller;
         record.caller = caller;
-        record.verifyMicroseconds = verifyMicroseconds;
         tools.exchanges.add(passage);
         if (source === null) return;
         // Who may not do this has no body waited for, nor memory spent on it; the answer that counts is asked for below.

@@ -33,7 +33,7 @@ export function createRecord(source: RecordSource, random: Random32): RequestRec
     traceId: parent === null ? newTraceId(random) : parent.traceId,
     spanId: newSpanId(random),
     parentSpanId: parent === null ? null : parent.parentSpanId,
-    // Without a caller's decision every request may be traced; the exporter's sampler decides.
+    // Without a caller's decision every request is traced, where traces are sent at all.
     traceFlags: parent === null ? 1 : parent.flags,
     receivedAtMs: source.receivedAtMs,
     startedAt: source.startedAt,

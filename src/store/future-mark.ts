@@ -19,6 +19,7 @@ export interface FutureMark {
 
 /** @param folder DATA_DIR; made when it does not exist. @throws {FutureMarkInvalid} and what the file system says. */
 export function openFutureMark(folder: string): FutureMark {
+  mkdirSync(folder, { recursive: true });
   const file = join(folder, FILE);
   const inheritedSeconds = readMark(file);
   let written = inheritedSeconds;
@@ -26,7 +27,6 @@ export function openFutureMark(folder: string): FutureMark {
     inheritedSeconds,
     note(createdSeconds) {
       if (createdSeconds <= written) return;
-      mkdirSync(folder, { recursive: true });
       // Renaming is atomic: a crash leaves the old mark or the new one, never half of one.
       writeFileSync(`${file}.new`, `${createdSeconds}\n`);
       renameSync(`${file}.new`, file);

@@ -16,6 +16,8 @@ export interface StoreOptions {
   /** Names this process among the nodes; random. */
   readonly nodeId: string;
   readonly sizes?: TableSizes;
+  /** The skew that identity allows callers' clocks, in milliseconds. */
+  readonly clockSkewMs: number;
   readonly log: StoreLog;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -47,7 +49,13 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const redis =
     options.redisUrl === null
       ? null
-      : connectRedis({ url: options.redisUrl, log, now, nodeId: options.nodeId });
+      : connectRedis({
+          url: options.redisUrl,
+          log,
+          now,
+          nodeId: options.nodeId,
+          createdAheadMsMax: options.clockSkewMs,
+        });
   await redis?.ready;
   return {
     table,

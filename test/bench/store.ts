@@ -103,7 +103,13 @@ async function measureShared() {
   const redis = await startRedis();
   const now = Date.now();
   const table = createTable({ seed: randomBytes(32), startedAtMs: now });
-  const store = connectRedis({ url: redis.url, log, now: Date.now, nodeId: 'bench-node' });
+  const store = connectRedis({
+    url: redis.url,
+    log,
+    now: Date.now,
+    nodeId: 'bench-node',
+    createdAheadMsMax: 5_000,
+  });
   await store.ready;
   const nonces = createSharedNonces(table, store);
   const limits = createLimits(table, store);

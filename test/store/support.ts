@@ -29,7 +29,13 @@ let nodes = 0;
 
 export function connect(url: string, log: StoreLog = keptLog()): RedisStore {
   nodes += 1;
-  return connectRedis({ url, log, now: Date.now, nodeId: `node-${process.pid}-${nodes}` });
+  return connectRedis({
+    url,
+    log,
+    now: Date.now,
+    nodeId: `node-${process.pid}-${nodes}`,
+    createdAheadMsMax: 5_000,
+  });
 }
 
 /** Polls, because what it waits for happens inside a client that does not tell. */

@@ -26,7 +26,7 @@ export interface Admission {
   admitAddress(address: string, nowMs: number): Verdict | Promise<Verdict>;
   /** After identity, with the proven DID. */
   admitCaller(did: string, nowMs: number): Verdict | Promise<Verdict>;
-  /** A signature failed, or a nonce came again: counts towards a block of the address, never of the DID. */
+  /** A signature or a digest did not verify: counts towards a block of the address, never of the DID. */
   noteSignatureFailure(address: string, nowMs: number): void;
   /** Takes effect with the next request; buckets keep what they hold. Called at start and on policy reloads. */
   setLimits(limits: AdmissionLimits): void;

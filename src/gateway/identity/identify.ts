@@ -69,8 +69,10 @@ export interface Claimant {
   /** True when the route forwards the body as it comes, its last chunk withheld until the digest matches. */
   readonly streamed: boolean;
   readonly nonceDownPolicy: 'refuse' | 'refuse_unsafe';
+  /** What the signature primitive took, whatever it found. */
+  onChecked(verifyMicroseconds: number): void;
   /** Called when the signature has verified, before the body is waited for. */
-  onIdentified(caller: Caller, verifyMicroseconds: number): void;
+  onIdentified(caller: Caller): void;
 }
 
 export interface Identified {
@@ -132,7 +134,7 @@ function verifySignature(
   const base = signatureBase(signature, claimant.view);
   const startedAt = performance.now();
   const verified = key.key.verify(base, signature.signature);
-  const verifyMicroseconds = (performance.now() - startedAt) * 1_000;
+  claimant.onChecked((performance.now() - startedAt) * 1_000);
   if (!verified) throw refusedBase(claimant.view, base);
   // False when the DID was purged since the key was fetched: a revoked key must not pass even once.
   if (!ports.keys.admit(key))
@@ -146,7 +148,7 @@ function verifySignature(
     covered: signature.covered,
     validUntilMs: key.validUntilMs,
   };
-  claimant.onIdentified(caller, verifyMicroseconds);
+  claimant.onIdentified(caller);
   return caller;
 }
 

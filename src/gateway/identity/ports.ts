@@ -46,6 +46,7 @@ export function identityPorts(
   now: () => number,
   log: Log,
 ): IdentityPorts {
+  let unwritable = false;
   return {
     now,
     keys: keys.resolver,
@@ -60,12 +61,16 @@ export function identityPorts(
       noteFutureCreated(createdSeconds) {
         try {
           futureMark.note(createdSeconds);
+          unwritable = false;
           return true;
         } catch (error) {
-          log.error(
-            { err: error },
-            'DATA_DIR cannot be written: signatures dated ahead of this clock are refused',
-          );
+          // Once, not for each of the requests that are refused for it.
+          if (!unwritable)
+            log.error(
+              { err: error },
+              'DATA_DIR cannot be written: signatures dated ahead of this clock are refused',
+            );
+          unwritable = true;
           return false;
         }
       },

@@ -23,8 +23,6 @@ const NODE_GONE_MS = 5 * HEARTBEAT_MS;
 const IN_FLIGHT_MAX = 4_096;
 /** How long `ready` waits for a first answer before it says that there is none. */
 const FIRST_ANSWER_MS_MAX = 3_000;
-/** The most by which an accepted signature may be dated ahead of our clock (the skew of identity). */
-const CREATED_AHEAD_MS_MAX = 5_000;
 const CLOSED = 'the connection was closed';
 const PREFIX_DEFAULT = 'sage:';
 
@@ -62,6 +60,8 @@ export interface RedisConnectOptions {
   readonly now: () => number;
   /** Names this process among the nodes; random, 8 characters or more. */
   readonly nodeId: string;
+  /** The most by which an accepted signature may be dated ahead of our clock: the skew that identity allows. */
+  readonly createdAheadMsMax: number;
   /** Gateways that share state have the same; default `sage:`. */
   readonly prefix?: string;
 }
@@ -232,7 +232,7 @@ export class RedisStore {
    */
   #noteMemory(sinceMs: number): void {
     if (this.#memoryMark !== 0 && this.#memoryMark !== sinceMs) {
-      this.#remembersSinceMs = sinceMs + CREATED_AHEAD_MS_MAX;
+      this.#remembersSinceMs = sinceMs + this.#options.createdAheadMsMax;
       this.log.warn(
         { redis: this.#endpoint },
         'Redis has forgotten its nonces; signatures made before now are refused',

@@ -1,6 +1,6 @@
 import { DidError } from './errors.ts';
 
-/** Longest keyid looked at. The longest that can be of use, a did:jwk with a P-384 key, takes about 270. */
+/** Longest keyid looked at. The longest of use, a did:jwk with an RSA-2048 key, takes about 508. */
 const KEYID_BYTES_MAX = 512;
 /** Longest fragment: that of a did:key with a P-384 key takes 71. */
 const FRAGMENT_BYTES_MAX = 128;

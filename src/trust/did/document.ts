@@ -3,7 +3,7 @@ import type { AgentKeys } from './ports.ts';
 
 /** Bit of a key slot's flags: the key is in `authentication`, and so may sign requests. */
 const AUTHENTICATION_FLAG = 0x01;
-/** Keys looked at in one document. The registry sets no bound and whoever owns a token can write, so we do: the newest count. */
+/** Keys looked at in one document. The registry sets no bound and whoever owns a token can write, so we do: the oldest count. */
 export const DOCUMENT_KEYS_MAX = 64;
 /** A Multikey for authentication takes at most 51 bytes (P-384); what is longer is no key of ours. */
 const MULTIKEY_BYTES_MAX = 128;

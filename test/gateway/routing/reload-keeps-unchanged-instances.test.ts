@@ -36,3 +36,14 @@ test('a set that cannot be put in place leaves the old one whole', () => {
   expect(agents.get('echo')?.instances.map(({ url }) => url)).toEqual(['http://a']);
   expect(closed).toEqual(['http://c']);
 });
+
+test.each(['connectMs', 'headersMs', 'bodyIdleMs'] as const)(
+  'a changed %s takes effect on a reload',
+  (name) => {
+    const { agents, closed } = registry();
+    const before = agent({ upstreams: ['http://a'] });
+    agents.replace([before]);
+    agents.replace([{ ...before, timeouts: { ...before.timeouts, [name]: before.timeouts[name] + 1 } }]);
+    expect(closed).toEqual(['http://a']);
+  },
+);

@@ -35,7 +35,13 @@ describe.skipIf(!redisAvailable())('with Redis between the nodes', () => {
   let nodes: Node[];
 
   async function newNode(): Promise<Node> {
-    const redis = connectRedis({ url: server.url, log: QUIET, now: Date.now, nodeId: crypto.randomUUID() });
+    const redis = connectRedis({
+      url: server.url,
+      log: QUIET,
+      now: Date.now,
+      nodeId: crypto.randomUUID(),
+      createdAheadMsMax: 5_000,
+    });
     const shared = createSharedKeyCache(redis);
     const world = newWorld({ shared, registry });
     await redis.ready;
