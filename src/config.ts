@@ -119,7 +119,9 @@ export class ConfigError extends Error {
 function originOf(url: string): string | null {
   const parsed = URL.canParse(url) ? new URL(url) : null;
   if (parsed === null || (parsed.protocol !== 'http:' && parsed.protocol !== 'https:')) return null;
-  return parsed.origin === url.replace(/\/$/, '') ? parsed.origin : null;
+  const bare =
+    parsed.username === '' && parsed.password === '' && parsed.pathname === '/' && !/[?#]/.test(url);
+  return bare ? parsed.origin : null;
 }
 
 /** Each upstream as its origin, so that one is not taken for two because of a slash. */
