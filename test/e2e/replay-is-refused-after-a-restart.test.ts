@@ -77,7 +77,8 @@ describe('without Redis', () => {
   test('where the mark cannot be written, a request dated ahead is not accepted', async () => {
     const folder = newFolder();
     await using gateway = await open(folder);
-    // Where a file stands no folder can be made.
+    // A disk that has gone: where a file stands nothing can be written beneath.
+    rmSync(join(folder, 'data'), { recursive: true, force: true });
     writeFileSync(join(folder, 'data'), '');
     expect(await send(gateway, call())).toMatchObject({ status: 200 });
     expect(await send(gateway, call({ createdIn: 4 }))).toMatchObject({
