@@ -1,0 +1,102 @@
+import { PassThrough, Readable } from 'node:stream';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { type BodyBudget, type BodyLimits, readBody } from '../../../src/gateway/identity/body.ts';
+import { Refused } from '../../../src/gateway/refusal.ts';
+
+const LIMITS: BodyLimits = { limitBytes: 100, idleTimeoutMs: 60, totalTimeoutMs: 200 };
+let budget: BodyBudget;
+beforeEach(() => {
+  budget = { totalBytes: 250, heldBytes: 0 };
+});
+
+async function read(source: Readable, declared: number | null = null): Promise<string> {
+  try {
+    return (await readBody(source, declared, LIMITS, budget)).toString();
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    return error.kind.code;
+  }
+}
+const of = (...chunks: string[]): Readable => Readable.from(chunks.map((chunk) => Buffer.from(chunk)));
+
+test('a body is read whole, whatever its chunks', async () => {
+  expect(await read(of('one'))).toBe('one');
+  expect(await read(of('o', 'n', 'e'))).toBe('one');
+  expect(await read(of())).toBe('');
+  expect(budget.heldBytes).toBe(6);
+});
+
+describe('too large', () => {
+  test('as declared, before a byte is read', async () => {
+    const source = new PassThrough();
+    await expect((async () => read(source, 101))()).resolves.toBe('body_too_large');
+    expect(source.listenerCount('data')).toBe(0);
+  });
+  test('as it turns out', async () => {
+    expect(await read(of('a'.repeat(60), 'a'.repeat(60)), 10)).toBe('body_too_large');
+    expect(budget.heldBytes).toBe(0);
+  });
+});
+
+describe('all bodies together', () => {
+  test('count what is held and what is declared', async () => {
+    const held = [new PassThrough(), new PassThrough()];
+    const reading = held.map((source) => read(source, 90));
+    for (const source of held) source.write('a'.repeat(90));
+    await expect.poll(() => budget.heldBytes, { interval: 5, timeout: 1_000 }).toBe(180);
+    expect(await read(of('a'.repeat(80)), 80)).toBe('body_memory_exhausted');
+    expect(await read(of('a'.repeat(80)), null)).toBe('body_memory_exhausted');
+    expect(budget.heldBytes).toBe(180);
+    expect(await read(of('a'.repeat(70)), 70)).toBe('a'.repeat(70));
+    for (const source of held) source.end();
+    expect(await Promise.all(reading)).toEqual(['a'.repeat(90), 'a'.repeat(90)]);
+  });
+});
+
+describe('room comes back, and nothing listens any more, when a body', () => {
+  test('falls silent', async () => {
+    const source = new PassThrough();
+    const startedAt = performance.now();
+    const reading = read(source);
+    source.write('a');
+    expect(await reading).toBe('body_timeout');
+    expect(performance.now() - startedAt).toBeGreaterThan(LIMITS.idleTimeoutMs - 5);
+    expectDetached(source);
+  });
+
+  test('drips for longer than it may take in all', async () => {
+    const source = new PassThrough();
+    const reading = read(source);
+    const startedAt = performance.now();
+    const drip = setInterval(() => source.write('a'), 20);
+    expect(await reading).toBe('body_timeout');
+    clearInterval(drip);
+    expect(performance.now() - startedAt).toBeGreaterThan(LIMITS.totalTimeoutMs - 5);
+    expectDetached(source);
+  });
+
+  test('breaks off', async () => {
+    const source = new PassThrough();
+    const reading = read(source);
+    source.write('a');
+    source.destroy(new Error('reset'));
+    expect(await reading).toBe('body_aborted');
+    expectDetached(source);
+  });
+
+  test('breaks off once more after it was given up', async () => {
+    const source = new PassThrough();
+    const reading = read(source);
+    source.write('a'.repeat(101));
+    expect(await reading).toBe('body_too_large');
+    const closed = new Promise((resolve) => source.once('close', resolve));
+    source.destroy(new Error('reset'));
+    await closed;
+    expectDetached(source);
+  });
+});
+
+function expectDetached(source: Readable): void {
+  expect(budget.heldBytes).toBe(0);
+  for (const event of ['data', 'end']) expect(source.listenerCount(event), event).toBe(0);
+}

@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest';
+import { identityPorts } from '../../../src/gateway/identity/ports.ts';
+import type { Store } from '../../../src/store/open-store.ts';
+import type { KeySource } from '../../../src/trust/key-source.ts';
+
+/** Ports over a memory that goes back to `since` (milliseconds) and a mark that an earlier process left (seconds). */
+function portsOf(
+  since: { ms: number },
+  inheritedSeconds: number,
+  note: (seconds: number) => void = () => undefined,
+) {
+  const errors: string[] = [];
+  const store = {
+    nonces: {
+      get remembersSinceMs() {
+        return since.ms;
+      },
+      reserve: () => 'reserved' as const,
+    },
+    futureMark: { inheritedSeconds, note },
+  } as unknown as Store;
+  const log = { error: (_fields: object, message: string) => void errors.push(message) };
+  const ports = identityPorts(store, { resolver: {} } as unknown as KeySource, Date.now, log);
+  return { nonces: ports.nonces, errors };
+}
+
+test('what was made before memory began may have been used; to the second', () => {
+  const { nonces } = portsOf({ ms: 1_000_500 }, 0);
+  expect([999, 1_000, 1_001].map((created) => nonces.mayPredateMemory(created))).toEqual([true, true, false]);
+});
+
+test('so may what an earlier process accepted ahead of its clock', () => {
+  const { nonces } = portsOf({ ms: 1_000_000 }, 1_004);
+  expect([1_000, 1_004, 1_005].map((created) => nonces.mayPredateMemory(created))).toEqual([
+    true,
+    true,
+    false,
+  ]);
+});
+
+test('the memory in use is asked anew each time: Redis may have forgotten meanwhile', () => {
+  const since = { ms: 1_000_000 };
+  const { nonces } = portsOf(since, 0);
+  expect(nonces.mayPredateMemory(1_003)).toBe(false);
+  since.ms = 1_005_000;
+  expect(nonces.mayPredateMemory(1_003)).toBe(true);
+});
+
+test('a mark that cannot be written is told, once until it can be again', () => {
+  let full = true;
+  const { nonces, errors } = portsOf({ ms: 0 }, 0, () => {
+    if (full) throw new Error('no space left on device');
+  });
+  expect([nonces.noteFutureCreated(1), nonces.noteFutureCreated(2)]).toEqual([false, false]);
+  expect(errors).toHaveLength(1);
+  full = false;
+  expect(nonces.noteFutureCreated(3)).toBe(true);
+  full = true;
+  expect(nonces.noteFutureCreated(4)).toBe(false);
+  expect(errors).toHaveLength(2);
+});
