@@ -18,7 +18,7 @@ import type { OpenExchanges } from './proxy/open-exchanges.ts';
 import { Refused } from './refusal.ts';
 import { ROUTING_REFUSALS } from './routing/errors.ts';
 import type { Instance } from './routing/instance.ts';
-import { readTarget } from './routing/target.ts';
+import { readRoute } from './routing/route.ts';
 
 export interface PathTools {
   readonly admission: Admission;
@@ -141,7 +141,7 @@ export async function authorise(passage: Passage, tools: PathTools): Promise<voi
   const { record, target } = passage;
   const admitted = tools.admission.admitAddress(record.address, tools.now());
   admit(admitted instanceof Promise ? await admitted : admitted);
-  const route = readTarget(target.target);
+  const route = readRoute(target.target);
   passage.upstreamTarget = route.upstream;
   passage.policyPath = route.policyPath;
   const agent = tools.agents.get(route.agentId);

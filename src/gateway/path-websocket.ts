@@ -29,7 +29,6 @@ const IDLE_TIMEOUT_MS = 0;
 const CLOSE_CODES: Readonly<Record<CloseReason, readonly [code: number, reason: string]>> = {
   revoked: [1008, 'key revoked'],
   expired: [1008, 'key expired'],
-  draining: [1001, 'the gateway is shutting down'],
 };
 
 interface WebSocketPath {

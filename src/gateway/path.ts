@@ -12,7 +12,7 @@ import { serveWebSockets } from './path-websocket.ts';
 import type { Refused } from './refusal.ts';
 
 const ROUTE = '/agents/*';
-/** Everything the listener lets through but GET, with which WebSockets come. */
+/** What agents are called with, besides GET, with which WebSockets come; other methods are answered 404. */
 const METHODS: HTTPMethods[] = ['DELETE', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT'];
 
 /** Ends what the passage holds, once its exchange is over. */

@@ -1,8 +1,6 @@
+import type { StillValid } from '../trust/did/revocations.ts';
 import type { Caller } from './identity/caller.ts';
 import type { OpenExchanges } from './proxy/open-exchanges.ts';
-
-/** Whether the key of that id and thumbprint may still sign; never throws. */
-export type StillValid = (keyId: string, thumbprint: string) => Promise<boolean>;
 
 const CHAIN_METHOD = 'did:sage:';
 

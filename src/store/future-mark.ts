@@ -27,6 +27,9 @@ export function openFutureMark(folder: string): FutureMark {
     inheritedSeconds,
     note(createdSeconds) {
       if (createdSeconds <= written) return;
+      // Another process may share the folder: the mark only ever rises.
+      written = Math.max(written, readMark(file));
+      if (createdSeconds <= written) return;
       // Renaming is atomic: a crash leaves the old mark or the new one, never half of one.
       writeFileSync(`${file}.new`, `${createdSeconds}\n`);
       renameSync(`${file}.new`, file);

@@ -14,7 +14,7 @@ import type { RedisStore } from './redis/connection.ts';
  * - `unavailable`: Redis cannot be asked and this node alone has not seen it; refuse, unless the route says
  *   otherwise. The nonce is spent on this node, so the caller must sign anew.
  */
-type NonceOutcome = 'reserved' | 'replayed' | 'full' | 'unavailable';
+export type NonceOutcome = 'reserved' | 'replayed' | 'full' | 'unavailable';
 
 export interface NonceStore {
   /**

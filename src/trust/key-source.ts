@@ -4,12 +4,13 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { channel } from 'node:diagnostics_channel';
+import type { SharedKeyCache } from '../store/redis/key-cache.ts';
 import { type Finality, readAgentKeys } from './chain/agent-keys.ts';
 import type { RegistryChange } from './chain/changes.ts';
 import type { WatcherLog } from './chain/checkpoint.ts';
 import { createRpc, type Rpc } from './chain/rpc.ts';
 import { startWatcher, type Watcher, type WatcherState } from './chain/watcher.ts';
-import type { ChainReader, SharedKeyCache } from './did/ports.ts';
+import type { ChainReader } from './did/ports.ts';
 import { createResolver, type Resolver } from './did/resolver.ts';
 
 /** Payload: `ChainHead`. */

@@ -6,7 +6,7 @@ import type { ExchangeFinished } from '../../src/gateway/proxy/exchange.ts';
 import proxy from '../../src/gateway/proxy/plugin.ts';
 import type { RequestRecord } from '../../src/gateway/record.ts';
 import routing from '../../src/gateway/routing/plugin.ts';
-import { readTarget } from '../../src/gateway/routing/target.ts';
+import { readRoute } from '../../src/gateway/routing/route.ts';
 
 const app = Fastify({ keepAliveTimeout: 60_000 });
 await app.register(breaker, {});
@@ -73,7 +73,7 @@ const NO_FIELDS: readonly string[] = [];
 app.addHook('onRequest', (request, reply, _done) => {
   reply.hijack();
   const req = request.raw;
-  const target = readTarget(req.url ?? '');
+  const target = readRoute(req.url ?? '');
   const agent = app.agents.get(target.agentId);
   if (agent === undefined) {
     reply.raw.writeHead(404).end();

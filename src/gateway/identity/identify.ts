@@ -4,6 +4,7 @@
  * nonces before verification could lock a caller out (RFC 9421, section 7.2.2).
  */
 import type { Readable } from 'node:stream';
+import type { NonceOutcome } from '../../store/nonces.ts';
 import { type ParsedKeyId, parseKeyId } from '../../trust/did/did-url.ts';
 import { DidError } from '../../trust/did/errors.ts';
 import type { ResolvedKey } from '../../trust/did/resolver.ts';
@@ -25,8 +26,6 @@ import { Refused } from '../refusal.ts';
 import { type BodyBudget, type BodyLimits, readBody } from './body.ts';
 import type { Caller } from './caller.ts';
 import { IDENTITY_REFUSALS, refusedByDid, refusedByWire } from './errors.ts';
-
-export type NonceOutcome = 'reserved' | 'replayed' | 'full' | 'unavailable';
 
 /** What identity needs from the other rooms; `app.ts` hands it in. */
 export interface IdentityPorts {

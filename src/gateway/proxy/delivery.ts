@@ -285,9 +285,10 @@ export class Delivery implements AttemptListener, OpenExchange, UploadListener {
 
   close(reason: CloseReason): void {
     if (this.#phase === 'over') return;
-    const kind = reason === 'draining' ? PROXY_REFUSALS.shutting_down : PROXY_REFUSALS.exchange_revoked;
     this.#abandonAttempt();
-    this.#giveUp(new Refused(kind, { explanation: `closed while under way: ${reason}` }));
+    this.#giveUp(
+      new Refused(PROXY_REFUSALS.exchange_revoked, { explanation: `closed while under way: ${reason}` }),
+    );
   }
 
   tick(nowMs: number): void {

@@ -35,5 +35,4 @@ export const PROXY_REFUSALS = defineRefusals({
     'The key of this request was revoked or has expired meanwhile.',
     false,
   ],
-  shutting_down: [503, 'Shutting down', 'This gateway is shutting down; try again.', true],
 });

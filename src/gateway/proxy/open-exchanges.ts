@@ -14,7 +14,7 @@ const SWEEP_MS = 100;
  */
 const ADVANCE_MAX_MS = 2 * SWEEP_MS;
 
-export type CloseReason = 'revoked' | 'expired' | 'draining';
+export type CloseReason = 'revoked' | 'expired';
 
 export interface OpenExchange {
   readonly caller: Caller | null;
@@ -74,11 +74,6 @@ export class OpenExchanges {
       closed++;
     }
     return closed;
-  }
-
-  /** Closes everything, as when the drain's time is up. */
-  closeAll(reason: CloseReason): void {
-    for (const exchange of this.#open) exchange.close(reason);
   }
 
   stop(): void {

@@ -6,6 +6,7 @@
  * because CGI-like servers read `x_sage_verified_did` and `X-Sage-Verified-DID` as one name. Fields by which some
  * frameworks replace the method or path, which would undo what policy decided.
  */
+import { formatTraceparent } from '../trace-context.ts';
 import type { Exchange } from './exchange.ts';
 
 /** What is to happen with a field; a union of small numbers because it is asked for each field of each request. */
@@ -193,9 +194,7 @@ function appendOwn(out: string[], exchange: Exchange, gathered: Gathered): void 
   const host = (peerTrusted && gathered.forwardedHost) || exchange.authority;
   if (host !== '') out.push('x-forwarded-host', host);
   out.push('x-request-id', record.requestId);
-  const flags =
-    record.traceFlags < 16 ? `0${record.traceFlags.toString(16)}` : record.traceFlags.toString(16);
-  out.push('traceparent', `00-${record.traceId}-${record.spanId}-${flags}`);
+  out.push('traceparent', formatTraceparent(record.traceId, record.spanId, record.traceFlags));
   if (caller === null || caller.did === '') {
     out.push('x-sage-auth-method', 'none');
     return;

@@ -7,6 +7,10 @@ import type { RedisStore } from './connection.ts';
 /** A cached key with its proof is under 2 KB; a longer value was not written by us and is not read. */
 const VALUE_BYTES_MAX = 65_536;
 
+/**
+ * `delete` and `publishPurge`, called in this order without waiting, reach the server in this order: both go over
+ * one connection.
+ */
 export interface SharedKeyCache {
   /** @throws {RedisUnavailable} */
   get(key: string): Promise<string | null>;

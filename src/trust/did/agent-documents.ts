@@ -3,10 +3,12 @@
  * misses of one DID share one flight; a flight whose DID is purged while it is under way starts over, so what it
  * brings is never older than the last purge.
  */
+
+import type { SharedKeyCache } from '../../store/redis/key-cache.ts';
 import type { AgentLocation } from './did-url.ts';
 import { type AgentDocument, documentOf } from './document.ts';
 import { DidError } from './errors.ts';
-import type { AgentKeys, ChainReader, ResolverLog, SharedKeyCache } from './ports.ts';
+import type { AgentKeys, ChainReader, ResolverLog } from './ports.ts';
 import { openDocument, sealDocument } from './sealed.ts';
 import type { Withdrawals } from './withdrawals.ts';
 

@@ -30,23 +30,6 @@ export interface ChainReader {
   readAgentKeys(chainId: number, registry: string, agentId: bigint): Promise<AgentKeys>;
 }
 
-/**
- * The tier that nodes share (Redis in production). It is a cache, not a root of trust: every value and message
- * that comes out of it is authenticated here. `delete` and `publishPurge`, called in this order without waiting,
- * must reach the server in this order.
- */
-export interface SharedKeyCache {
-  get(key: string): Promise<string | null>;
-  set(key: string, value: string, ttlMs: number): Promise<void>;
-  delete(keys: string[]): Promise<void>;
-  publishPurge(text: string): Promise<void>;
-  onPurge(listener: (text: string) => void): void;
-  /** The subscription was lost: messages may be missed from now on. */
-  onDisconnect(listener: () => void): void;
-  /** The subscription stands again; messages in between were missed. */
-  onReconnect(listener: () => void): void;
-}
-
 export interface ResolverLog {
   warn(fields: object, message: string): void;
 }

@@ -3,11 +3,13 @@
  * carry theirs with them. What it promises: a key is never handed out after its purge, a key enters memory only
  * after a signature verified with it, and what cannot be known is never taken for "no such key".
  */
+
+import type { SharedKeyCache } from '../../store/redis/key-cache.ts';
 import type { ParsedKeyId } from './did-url.ts';
 import type { PurgeReason } from './events.ts';
 import type { ResolvedKey } from './key-memory.ts';
 import { KeyResolver } from './key-resolver.ts';
-import type { ChainChange, ChainReader, ResolverLog, SharedKeyCache } from './ports.ts';
+import type { ChainChange, ChainReader, ResolverLog } from './ports.ts';
 import type { RevokedListener } from './revocations.ts';
 import { SEAL_SECRET_BYTES_MIN } from './sealed.ts';
 import type { Sight, WatcherReport } from './staleness.ts';

@@ -15,7 +15,7 @@ import proxy from '../../../src/gateway/proxy/plugin.ts';
 import type { RequestRecord } from '../../../src/gateway/record.ts';
 import { Refused } from '../../../src/gateway/refusal.ts';
 import routing from '../../../src/gateway/routing/plugin.ts';
-import { readTarget } from '../../../src/gateway/routing/target.ts';
+import { readRoute } from '../../../src/gateway/routing/route.ts';
 
 export type Req = IncomingMessage | Http2ServerRequest;
 export type Res = ServerResponse | Http2ServerResponse;
@@ -164,7 +164,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     const req = request.raw as Req;
     const res = reply.raw as Res;
     try {
-      const target = readTarget(req.url ?? '');
+      const target = readRoute(req.url ?? '');
       const routed = app.agents.get(target.agentId);
       if (routed === undefined) throw new Error(`no agent ${target.agentId}`);
       const streamed = options.body === 'stream';

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { Refused } from '../../../src/gateway/refusal.ts';
-import { readTarget } from '../../../src/gateway/routing/target.ts';
+import { readRoute } from '../../../src/gateway/routing/route.ts';
 
 function codeOf(target: string): string {
   try {
-    readTarget(target);
+    readRoute(target);
     return 'accepted';
   } catch (error) {
     if (error instanceof Refused) return error.kind.code;
@@ -87,5 +87,5 @@ test.each([
   ['/agents/a/%252e%252e', 'a', '/%252e%252e', '/agents/a/%252e%252e', '/agents/a/%2e%2e'],
   ['/agents/v1.2/b', 'v1.2', '/b', '/agents/v1.2/b', '/agents/v1.2/b'],
 ])('%s is read', (target, agentId, upstream, rawPath, policyPath) => {
-  expect(readTarget(target)).toEqual({ agentId, upstream, rawPath, policyPath });
+  expect(readRoute(target)).toEqual({ agentId, upstream, rawPath, policyPath });
 });

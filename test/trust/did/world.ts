@@ -1,8 +1,9 @@
 /** A registry, a clock and a resolver over them, in which every moment can be held still. */
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import type { SharedKeyCache } from '../../../src/store/redis/key-cache.ts';
 import { type ParsedKeyId, parseKeyId } from '../../../src/trust/did/did-url.ts';
 import { DidError } from '../../../src/trust/did/errors.ts';
-import type { AgentKey, AgentKeys, SharedKeyCache } from '../../../src/trust/did/ports.ts';
+import type { AgentKey, AgentKeys } from '../../../src/trust/did/ports.ts';
 import {
   createResolver,
   type ResolvedKey,

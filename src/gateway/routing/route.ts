@@ -6,7 +6,7 @@
 import { Refused } from '../refusal.ts';
 import { ROUTING_REFUSALS } from './errors.ts';
 
-export interface Target {
+export interface Route {
   readonly agentId: string;
   /** For the upstream: the agent's prefix removed, path and query otherwise byte for byte as received; never empty. */
   readonly upstream: string;
@@ -89,7 +89,7 @@ function decodePath(path: string): string {
  * Reads `/agents/{id}/rest?query` in origin form (RFC 9112, section 3.2.1).
  * @throws {Refused} `agent_unknown`, `path_ambiguous` or `target_too_long`
  */
-export function readTarget(raw: string): Target {
+export function readRoute(raw: string): Route {
   if (raw.length > TARGET_LENGTH_MAX) throw new Refused(ROUTING_REFUSALS.target_too_long);
   const end = endOfPath(raw);
   if (!raw.startsWith(PREFIX)) throw new Refused(ROUTING_REFUSALS.agent_unknown);
