@@ -78,7 +78,9 @@ export function answerTo(request: ClientRequest): Promise<Answer> {
 }
 
 function overHttp1(gateway: Reachable, call: Call): Promise<Answer> {
-  const request = openHttp1(gateway, call);
+  // Node's client frames the body of a DELETE only when it is told how long it is.
+  const length = call.body === undefined ? [] : [['content-length', String(call.body.length)] as const];
+  const request = openHttp1(gateway, { ...call, headers: [...(call.headers ?? []), ...length] });
   const answer = answerTo(request);
   request.end(call.body);
   return answer;
