@@ -86,10 +86,17 @@ export async function buildGateway(env: Env, logTo?: DestinationStream): Promise
     nonceTable: () => tableFill(parts.store),
     redisConnected: () => parts.store.redis?.status().connected ?? null,
   });
-  // Subscribed before anything is opened, so that the first policy and the first head are counted.
-  await server.register(telemetryPlugin, { metrics, logger, tracing: await openTracing(env, logger) });
-  const parts = await openParts(env, server, logger, opened);
-  await registerPath(server, parts, metrics);
+  let parts: Parts;
+  try {
+    // Subscribed before anything is opened, so that the first policy and the first head are counted.
+    await server.register(telemetryPlugin, { metrics, logger, tracing: await openTracing(env, logger) });
+    parts = await openParts(env, server, logger, opened);
+    await registerPath(server, parts, metrics);
+  } catch (error) {
+    // What the plugins have opened so far is theirs to close.
+    await server.close();
+    throw error;
+  }
   followChanges(server, parts);
   const owned = opened.move();
   server.addHook('onClose', () => owned.disposeAsync());

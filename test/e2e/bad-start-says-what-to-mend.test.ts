@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
@@ -120,6 +121,8 @@ describe('the gateway is not built', () => {
     };
     return built().catch((error: Error & { code?: string }) => {
       expect(error.code, error.stack).toBeTypeOf('string');
+      // Whoever opens, closes: what the plugins before the fault have opened is gone.
+      expect(channel('sage:request.finished').hasSubscribers).toBe(false);
       return error.message;
     });
   }
