@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openGateway, policyOf, ROOMY, type TestGateway } from '../support/gateway.ts';
+import { CLUSTER_SECRET, openGateway, policyOf, ROOMY, type TestGateway } from '../support/gateway.ts';
+import { redisAvailable, startRedis } from '../support/redis.ts';
 import { startAgent, type TestAgent } from './support/agent.ts';
 import { type Call, type Caller, newCaller, signed } from './support/callers.ts';
 import { type Answer, send, TRANSPORTS, type Transport } from './support/clients.ts';
@@ -13,8 +14,9 @@ beforeAll(async () => {
 });
 afterAll(() => agent.stop());
 
-const open = (limits: string): Promise<TestGateway> =>
+const open = (limits: string, env: Record<string, string> = {}): Promise<TestGateway> =>
   openGateway({
+    env,
     agents: [
       `{ id: echo, upstreams: ["${agent.url}"] }`,
       `{ id: open, upstreams: ["${agent.url}"], authentication: none }`,
@@ -95,4 +97,26 @@ describe('per address', () => {
       }
     },
   );
+});
+
+describe.skipIf(!redisAvailable())('two gateways that share Redis', () => {
+  test('one budget for both', async () => {
+    const redis = await startRedis();
+    const perDid = `, { id: per-did, key: did, rate: 2/h, burst: ${BURST} }]`;
+    const env = { REDIS_URL: redis.url, CLUSTER_SECRET };
+    const gateways = await Promise.all([1, 2].map(() => open(ROOMY.replace(/\]$/, perDid), env)));
+    try {
+      const caller = newCaller();
+      const statuses: number[] = [];
+      for (let call = 0; call < 2 * BURST; call += 1) {
+        const gateway = gateways[call % 2] as TestGateway;
+        const get = signed(caller, gateway.origin, { method: 'GET', target: '/agents/echo/' });
+        statuses.push((await send(gateway, get)).status);
+      }
+      expect(statuses).toEqual([...Array(BURST).fill(200), ...Array(BURST).fill(429)]);
+    } finally {
+      await Promise.all(gateways.map((gateway) => gateway.close()));
+      await redis.stop();
+    }
+  });
 });

@@ -2,7 +2,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
 import { base58btc } from 'multiformats/bases/base58';
 import { type Signer, signRequest } from '../../../src/sdk/sign-request.ts';
-import { KEY_FLAGS } from '../../../src/trust/chain/key-slot.ts';
+import { KEY_FLAGS, type KeySlot } from '../../../src/trust/chain/key-slot.ts';
 import { encodeDidKey } from '../../../src/trust/did/did-key.ts';
 import { agentDid } from '../../../src/trust/did/did-url.ts';
 import type { SignatureAlgorithm } from '../../../src/trust/keys/key.ts';
@@ -31,21 +31,28 @@ export interface ChainCaller extends Caller {
   readonly agentId: bigint;
 }
 
-/** A caller registered by a transaction, its key in slot `key-1`; the key counts after `mine`. */
-export async function registerCaller({ owner, registry, anvil }: TestChain): Promise<ChainCaller> {
+/** A new key, and the slot that holds its public half. @param notAfter seconds since the epoch; 0 for never */
+export function newSlot(notAfter = 0): { slot: KeySlot; key: Signer['key']; privateKey: KeyObject } {
   const { signing, multikey, privateJwk } = generateSigningKey('ed25519');
-  const slot = {
-    flags: KEY_FLAGS.authentication,
-    notAfter: 0,
-    multikey: base58btc.decode(multikey as `z${string}`),
+  return {
+    slot: { flags: KEY_FLAGS.authentication, notAfter, multikey: base58btc.decode(multikey as `z${string}`) },
+    key: signing,
+    privateKey: createPrivateKey({ key: privateJwk, format: 'jwk' }),
   };
+}
+
+/** A caller registered by a transaction, its key in slot `key-1`; the key counts after `settle`. */
+export async function registerCaller(
+  { owner, registry, anvil }: TestChain,
+  notAfter = 0,
+): Promise<ChainCaller> {
+  const { slot, key, privateKey } = newSlot(notAfter);
   const { agentId } = await owner.registerAgent({
     uri: 'https://agents.example/test',
     keys: { 'key-1': slot },
   });
   const did = agentDid(anvil.chainId, registry, agentId);
-  const privateKey = createPrivateKey({ key: privateJwk, format: 'jwk' });
-  return { did, agentId, signer: { keyId: `${did}#key-1`, key: signing }, privateKey };
+  return { did, agentId, signer: { keyId: `${did}#key-1`, key }, privateKey };
 }
 
 /** New keys count once their block is safe, which here takes one block more. */
