@@ -24,6 +24,8 @@ const CHAINS_MAX = 16;
 const REGISTRIES_MAX = 64;
 /** Editors write a file in several steps; one reload follows the last of them. */
 const SETTLE_MS = 50;
+/** Bind mounts and network file systems send no events, nor does a file that is edited behind a symbolic link. */
+const POLL_MS = 5_000;
 
 const Milliseconds = (fallback: number, maximum = 3_600_000) =>
   Type.Integer({ minimum: 1, maximum, default: fallback });
@@ -240,30 +242,33 @@ export interface ConfigFollower {
 
 /**
  * Hands each new good configuration to `take`, one after the other; a bad file, or one that `take` cannot use, is told
- * to `refuse` and changes nothing. The folder is watched, not the file, so that rename-and-replace and swapped
+ * to `refuse`, once, and changes nothing. The folder is watched, not the file, so that rename-and-replace and swapped
  * symbolic links are seen.
  * @param inForce what was read at start; a change since then is noticed at once.
+ * @param pollMs how late a change is seen where no event tells of it
  */
 export function followConfig(
   file: string,
   inForce: Config,
   take: (config: Config) => Promise<void>,
   refuse: (fault: string) => void,
+  pollMs = POLL_MS,
 ): ConfigFollower {
   let takenText = inForce.text;
-  /** After a fault the next hint is followed whatever the text: what the file names may have been mended. */
-  let faulty = false;
+  /** While there is one, every hint is followed whatever the text: what the file names may have been mended. */
+  let fault = '';
   let last = Promise.resolve();
   const reload = async (): Promise<void> => {
     try {
       const next = readConfig(file);
-      if (next.text === takenText && !faulty) return;
+      if (next.text === takenText && fault === '') return;
       await take(next);
       takenText = next.text;
-      faulty = false;
+      fault = '';
     } catch (error) {
-      faulty = true;
-      refuse((error as Error).message);
+      const { message } = error as Error;
+      if (message !== fault) refuse(message);
+      fault = message;
     }
   };
   let timer: NodeJS.Timeout | undefined;
@@ -277,10 +282,12 @@ export function followConfig(
     if (name === null || name === basename(file) || name.startsWith('..')) hint();
   });
   watcher.on('error', (error) => refuse(`watching ${file} failed: ${error.message}`));
+  const poll = setInterval(hint, pollMs);
   hint();
   return {
     async close() {
       clearTimeout(timer);
+      clearInterval(poll);
       watcher.close();
       await last;
     },

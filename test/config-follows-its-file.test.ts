@@ -28,7 +28,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function follow(): void {
+function follow(pollMs?: number): void {
   follower = followConfig(
     file,
     readConfig(file),
@@ -37,6 +37,7 @@ function follow(): void {
       seen.push(agents[0]?.id ?? '');
     },
     (fault) => void seen.push(`fault: ${fault}`),
+    pollMs,
   );
 }
 const next = (count: number): Promise<unknown> =>
@@ -91,6 +92,29 @@ test('a bad one is told, the good one after it taken, even when it is the one fr
   writeFileSync(file, text('first'));
   await next(2);
   expect(seen[1]).toBe('first');
+});
+
+test('a file behind a symbolic link, edited where it is', async () => {
+  const elsewhere = join(folder, 'elsewhere');
+  mkdirSync(elsewhere);
+  writeFileSync(join(elsewhere, 'sage.yaml'), text('first'));
+  rmSync(file);
+  symlinkSync('elsewhere/sage.yaml', file);
+  follow(100);
+  writeFileSync(join(elsewhere, 'sage.yaml'), text('second'));
+  await next(1);
+  expect(seen).toEqual(['second']);
+});
+
+test('a fault is told once, however often it is met, and the same text tried again', async () => {
+  let usable = false;
+  taking = () => (usable ? Promise.resolve() : Promise.reject(new Error('what it names is bad')));
+  follow(60);
+  writeFileSync(file, text('second'));
+  await next(1);
+  usable = true;
+  await next(2);
+  expect(seen).toEqual(['fault: what it names is bad', 'second']);
 });
 
 test('a file that goes away is told, and its return noticed', async () => {
