@@ -52,8 +52,8 @@ interface Parts {
   readonly policy: PolicySource;
   /** Replaced as a whole by each good change of `sage.yaml`. */
   config: Config;
-  /** Why the last change of a file was refused, or empty. */
-  lastFault: string;
+  /** Why the last change of each file was refused, or empty. */
+  readonly faults: { configuration: string; policy: string };
 }
 
 /**
@@ -206,17 +206,18 @@ async function openParts(
     monotonicNow: () => performance.now(),
   });
   opened.defer(() => keys.close());
-  const parts: Omit<Parts, 'policy'> = { env, logger: log, regions, store, keys, config, lastFault: '' };
+  const faults = { configuration: '', policy: '' };
+  const parts: Omit<Parts, 'policy'> = { env, logger: log, regions, store, keys, config, faults };
   const policy = await openPolicySource(config.policyFile, allowLists(config), {
     regions: regions !== null,
     log,
     onChange(next) {
-      parts.lastFault = '';
+      faults.policy = '';
       // The first policy is there before admission is, and is handed to it then.
       if (app.hasDecorator('admission')) app.admission.setLimits(admissionLimits(next));
     },
-    onFault(faults) {
-      parts.lastFault = faults;
+    onFault(text) {
+      faults.policy = text;
     },
   });
   opened.defer(() => policy.close());
@@ -247,7 +248,7 @@ const watched = (parts: Parts) =>
       redis: parts.store.redis,
       chains: () => parts.keys.chains(),
       policyRevision: () => parts.policy.current().revision,
-      lastFault: () => parts.lastFault,
+      lastFault: () => [parts.faults.configuration, parts.faults.policy].filter(Boolean).join('\n'),
     },
     now,
   );
@@ -264,11 +265,11 @@ function followChanges(app: FastifyInstance, parts: Parts): void {
       app.agents.replace(next.agents);
       boundMessages(app, next);
       parts.config = next;
-      parts.lastFault = '';
+      parts.faults.configuration = '';
       logger.info({ file: env.configFile, agents: next.agents.length }, 'configuration reloaded');
     },
     (fault) => {
-      parts.lastFault = fault;
+      parts.faults.configuration = fault;
       logger.error({ file: env.configFile, fault }, 'configuration refused');
     },
   );

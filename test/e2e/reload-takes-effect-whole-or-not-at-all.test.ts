@@ -183,6 +183,12 @@ describe('sage.yaml', () => {
     expect((await send(gateway, get())).body).toBe('first');
   });
 
+  test('its fault stands while the other file is mended', async () => {
+    await refusedAfter(() => replaceFile(gateway.folder, 'sage.yaml', 'colour: blue'));
+    await takenAfter(() => gateway.decideBy(`${ALLOW_ALL}# another revision\n`));
+    await until(async () => (await fault()).includes('colour'), 'the fault is told in health');
+  });
+
   test('the file as it was is good again', async () => {
     await takenAfter(() => gateway.configure(ECHO));
     await until(async () => (await fault()) === '', 'the fault is gone');
