@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tinyMmdb } from '../policy/tiny-mmdb.ts';
@@ -11,10 +11,11 @@ const alice = newCaller();
 const bob = newCaller();
 let agent: TestAgent;
 let gateway: TestGateway;
+let folder: string;
 
 beforeAll(async () => {
   agent = await startAgent();
-  const folder = makeFolder();
+  folder = makeFolder();
   const mmdb = join(folder, 'regions.mmdb');
   const country = (code: string): unknown => ({ country: { iso_code: code } });
   writeFileSync(
@@ -43,6 +44,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await gateway.close();
   await agent.stop();
+  rmSync(folder, { recursive: true, force: true });
 });
 
 const call = (target: string, more: Partial<Call> = {}): Call => ({ method: 'GET', target, ...more });
