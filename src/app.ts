@@ -122,7 +122,7 @@ async function registerPath(app: FastifyInstance, parts: Parts, metrics: Metrics
   await app.register(admissionPlugin, { limits: store.limits, blocks: store.blocks, now, addressOf });
   app.admission.setLimits(admissionLimits(policy.current()));
   // identify
-  const ports = identityPorts(store, keys, now, logger);
+  const ports = identityPorts(store, keys, env.clockSkewSeconds, now, logger);
   await app.register(identityPlugin, {
     publicOrigins: env.publicOrigins,
     settings: identitySettings(env),

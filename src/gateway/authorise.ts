@@ -46,6 +46,12 @@ const NOBODY: Caller = Object.freeze({
 /** Refusals that are evidence against an address: somebody there signs what does not verify. */
 const SIGNATURE_FAILURES: ReadonlySet<string> = new Set(['signature_invalid', 'digest_mismatch']);
 
+/** Counts a refusal against the address it came from, when it is evidence. */
+export function noteFailure({ record }: Passage, tools: PathTools, refusal: Refused): void {
+  if (SIGNATURE_FAILURES.has(refusal.kind.code))
+    tools.admission.noteSignatureFailure(record.address, tools.now());
+}
+
 /** The request's body as a stream, or null when it has none (RFC 9112, section 6.3; RFC 9113, section 8.1). */
 export function bodySource(passage: Passage): Readable | null {
   const { req } = passage;
@@ -158,9 +164,7 @@ export async function authorise(passage: Passage, tools: PathTools): Promise<voi
       await identifyCaller(passage, tools);
     } catch (error) {
       const refusal = tools.identity.toRefusal(error);
-      if (refusal instanceof Refused && SIGNATURE_FAILURES.has(refusal.kind.code)) {
-        tools.admission.noteSignatureFailure(record.address, tools.now());
-      }
+      if (refusal instanceof Refused) noteFailure(passage, tools, refusal);
       throw refusal;
     }
     // A reload while the caller was identified has closed the instances of the agent as it was.

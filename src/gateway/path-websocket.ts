@@ -212,6 +212,10 @@ export function serveWebSockets(
   url: string,
   http: (request: FastifyRequest, reply: FastifyReply) => void,
 ): void {
+  path.app.websocketServer.on('headers', (lines: string[], req: IncomingMessage) => {
+    const held = ready.get(req);
+    if (held !== undefined) lines.push(`x-request-id: ${held.passage.record.requestId}`);
+  });
   path.app.route({
     method: 'GET',
     url,

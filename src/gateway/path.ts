@@ -4,7 +4,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
 import fp from 'fastify-plugin';
-import { authorise, type PathTools } from './authorise.ts';
+import { authorise, noteFailure, type PathTools } from './authorise.ts';
 import { sendContinue } from './listener/continue.ts';
 import { type Answer, asRefusal, exchangeOf, openPassage, type PathOptions } from './open-passage.ts';
 import type { Passage } from './passage.ts';
@@ -35,7 +35,11 @@ async function walk(
     // Refused while it was being checked, by a revocation: the answer has been given.
     if (passage.over) settle(passage, tools, null);
     else
-      app.deliver(exchangeOf(passage, app, options), (_exchange, refusal) => settle(passage, tools, refusal));
+      app.deliver(exchangeOf(passage, app, options), (_exchange, refusal) => {
+        // A streamed body's digest is known only now.
+        if (refusal !== null) noteFailure(passage, tools, refusal);
+        settle(passage, tools, refusal);
+      });
   } catch (error) {
     settle(passage, tools, asRefusal(error, app, passage.record.requestId));
   } finally {

@@ -13,7 +13,10 @@ let gateway: TestGateway;
 beforeAll(async () => {
   agent = await startAgent();
   gateway = await openGateway({
-    agents: [`{ id: echo, upstreams: ["${agent.url}"] }`],
+    agents: [
+      `{ id: echo, upstreams: ["${agent.url}"] }`,
+      `{ id: files, upstreams: ["${agent.url}"], body: stream }`,
+    ],
     policy: policyOf(
       'auto_block_on_signature_failure: true\nrules: [{ id: all, effect: allow, match: { path: /agents/** } }]',
     ),
@@ -49,4 +52,18 @@ test('requests that prove nothing, and break no signature, block nobody', async 
     await send(gateway, from(call % 2 === 0 ? unsigned : late(), '198.51.100.9'));
   }
   expect(await send(gateway, from(genuine(), '198.51.100.9'))).toMatchObject({ status: 200 });
+});
+
+test('a streamed body that is not the one signed counts as well', async () => {
+  const address = '198.51.100.10';
+  const post = (): Call =>
+    signed(victim, gateway.origin, { method: 'POST', target: '/agents/files/', body: Buffer.from('signed') });
+  for (let call = 0; call < FAILURES; call += 1) {
+    const tampered = { ...post(), body: Buffer.from('forged') };
+    expect((await send(gateway, from(tampered, address))).code).toBe('digest_mismatch');
+  }
+  expect(await send(gateway, from(genuine(), address))).toMatchObject({
+    status: 429,
+    code: 'address_blocked',
+  });
 });

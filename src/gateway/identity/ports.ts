@@ -39,10 +39,11 @@ interface Log {
   error(fields: object, message: string): void;
 }
 
-/** Identity's view of the other rooms. @param now milliseconds since the epoch */
+/** Identity's view of the other rooms. @param clockSkewSeconds as in the settings @param now milliseconds since the epoch */
 export function identityPorts(
   { nonces, futureMark }: Store,
   keys: KeySource,
+  clockSkewSeconds: number,
   now: () => number,
   log: Log,
 ): IdentityPorts {
@@ -55,8 +56,12 @@ export function identityPorts(
         nonces.reserve(did, keyId, nonce, expiresAtMs, nowMs),
       mayPredateMemory(createdSeconds) {
         const since = nonces.remembersSinceMs;
+        if (createdSeconds * 1_000 < since) return true;
         // A caller's clock may run ahead, so what an earlier process accepted may be dated after the start of this one.
-        return createdSeconds * 1_000 < since || (since > 0 && createdSeconds <= futureMark.inheritedSeconds);
+        // It was accepted at most the skew before its date: a memory that goes back that far knows it.
+        return (
+          createdSeconds <= futureMark.inheritedSeconds && since > (createdSeconds - clockSkewSeconds) * 1_000
+        );
       },
       noteFutureCreated(createdSeconds) {
         try {

@@ -139,7 +139,8 @@ export function send(gateway: Reachable, call: Call, transport: Transport = 'htt
   return transport === 'h2' ? overHttp2(gateway, call) : overHttp1(gateway, call);
 }
 
-function socketTo(gateway: Reachable, call: Call, subprotocols: readonly string[]): WebSocket {
+/** A WebSocket whose handshake has begun; its `upgrade` event has the answer. */
+export function socketTo(gateway: Reachable, call: Call, subprotocols: readonly string[]): WebSocket {
   const url = new URL(call.target, gateway.origin);
   url.protocol = gateway.ca === undefined ? 'ws:' : 'wss:';
   const socket = new WebSocket(url, [...subprotocols], {

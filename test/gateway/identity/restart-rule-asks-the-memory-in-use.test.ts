@@ -20,7 +20,8 @@ function portsOf(
     futureMark: { inheritedSeconds, note },
   } as unknown as Store;
   const log = { error: (_fields: object, message: string) => void errors.push(message) };
-  const ports = identityPorts(store, { resolver: {} } as unknown as KeySource, Date.now, log);
+  const keys = { resolver: {} } as unknown as KeySource;
+  const ports = identityPorts(store, keys, 5, Date.now, log);
   return { nonces: ports.nonces, errors };
 }
 
@@ -36,6 +37,11 @@ test('so may what an earlier process accepted ahead of its clock', () => {
     true,
     false,
   ]);
+});
+
+test('unless the memory in use goes back to when it can have been accepted, as a shared one does', () => {
+  const { nonces } = portsOf({ ms: 999_000 }, 1_004);
+  expect([1_003, 1_004].map((created) => nonces.mayPredateMemory(created))).toEqual([true, false]);
 });
 
 test('the memory in use is asked anew each time: Redis may have forgotten meanwhile', () => {
