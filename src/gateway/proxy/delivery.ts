@@ -35,8 +35,14 @@ function blames(status: number): boolean {
   return status === 502 || status === 503 || status === 504;
 }
 
-function flushIfSilent(delivery: Delivery): void {
-  delivery.flushIfSilent();
+/** Deliveries whose head has come in this turn of the event loop, and perhaps no byte after it. */
+let headsOnly: Delivery[] = [];
+
+/** One immediate for all of them: one tick each costs 1.5 us a request. */
+function flushSilent(): void {
+  const deliveries = headsOnly;
+  headsOnly = [];
+  for (const delivery of deliveries) delivery.flushIfSilent();
 }
 
 export class Delivery implements AttemptListener, OpenExchange, UploadListener {
@@ -188,7 +194,7 @@ export class Delivery implements AttemptListener, OpenExchange, UploadListener {
     this.#phase = 'answering';
     this.#refreshDeadline();
     // Head and first bytes usually arrive together and leave together; if not, the head goes alone, at once.
-    if (!bodiless) process.nextTick(flushIfSilent, this);
+    if (!bodiless && headsOnly.push(this) === 1) setImmediate(flushSilent);
   }
 
   #inform(status: number, headers: UpstreamHeaders): void {
