@@ -213,16 +213,12 @@ async function main(): Promise<void> {
     const { floor = [], http_proxy = [], open = [], verified = [] } = passes;
     /** Within each pass first: what slowed a pass slowed all of it. */
     const figure = (of: (pass: number) => number): number => median(open.map((_, at) => of(at)));
+    const overFloor = figure((at) => open[at]! / floor[at]!);
+    const overHttpProxy = figure((at) => open[at]! / http_proxy[at]!);
     const added = figure((at) => verified[at]! - open[at]!);
     const figures: Record<string, Figure> = {
-      open_over_floor: atMost(
-        figure((at) => open[at]! / floor[at]!),
-        1.15,
-      ),
-      open_over_http_proxy: atMost(
-        figure((at) => open[at]! / http_proxy[at]!),
-        0.55,
-      ),
+      open_over_floor: atMost(overFloor, 1.15),
+      open_over_http_proxy: atMost(overHttpProxy, 0.55),
       verified_minus_open_over_raw_verify: atMost(added / rawVerify, 1.35),
       wire_us: atMost(measureWire().wire_us, 5),
       eval_per_s_1000: atLeast(measurePolicy().eval_per_s_1000, 1_000_000),
