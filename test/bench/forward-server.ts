@@ -2,11 +2,13 @@
 import type { AddressInfo } from 'node:net';
 import Fastify from 'fastify';
 import breaker from '../../src/gateway/breaker/plugin.ts';
+import { createRecord } from '../../src/gateway/passage.ts';
 import type { ExchangeFinished } from '../../src/gateway/proxy/exchange.ts';
 import proxy from '../../src/gateway/proxy/plugin.ts';
 import type { RequestRecord } from '../../src/gateway/record.ts';
 import routing from '../../src/gateway/routing/plugin.ts';
 import { readRoute } from '../../src/gateway/routing/route.ts';
+import { createRandom32 } from '../../src/gateway/trace-context.ts';
 
 const app = Fastify({ keepAliveTimeout: 60_000 });
 await app.register(breaker, {});
@@ -26,39 +28,16 @@ app.agents.replace([
   },
 ]);
 
+const random = createRandom32(new Uint32Array([1, 2, 3, 4]));
+
 function newRecord(method: string, path: string, agentId: string): RequestRecord {
-  return {
-    requestId: '01890a5d-ac96-774b-bcce-b302099a8057',
-    traceId: '0af7651916cd43dd8448eb211c80319c',
-    spanId: 'b7ad6b7169203331',
-    parentSpanId: null,
-    traceFlags: 1,
-    receivedAtMs: 0,
-    startedAt: 0,
-    identifiedAt: 0,
-    decidedAt: 0,
-    respondedAt: 0,
-    finishedAt: 0,
-    transport: 'http/1.1',
-    method,
-    path,
-    address: '127.0.0.1',
-    agentId,
-    caller: null,
-    verifyMicroseconds: 0,
-    ruleId: '',
-    effect: 'none',
-    policyRevision: '',
-    shadowRules: [],
-    instance: '',
-    attempts: 0,
-    status: 0,
-    code: '',
-    internalReason: '',
-    bytesIn: 0,
-    bytesOut: 0,
-    aborted: false,
-  };
+  const source = { requestId: '01890a5d-ac96-774b-bcce-b302099a8057', address: '127.0.0.1', method, path };
+  const record = createRecord(
+    { ...source, transport: 'http/1.1', traceparent: undefined, receivedAtMs: 0, startedAt: 0 },
+    random,
+  );
+  record.agentId = agentId;
+  return record;
 }
 
 const finished: ExchangeFinished = (exchange, refusal) => {

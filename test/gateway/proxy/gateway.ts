@@ -10,6 +10,7 @@ import type { AgentDefinition, AgentTimeouts, UpstreamDefinition } from '../../.
 import type { CircuitSettings } from '../../../src/gateway/breaker/circuit.ts';
 import breaker from '../../../src/gateway/breaker/plugin.ts';
 import type { Caller } from '../../../src/gateway/identity/caller.ts';
+import { createRecord } from '../../../src/gateway/passage.ts';
 import type { DigestProof, Exchange } from '../../../src/gateway/proxy/exchange.ts';
 import proxy from '../../../src/gateway/proxy/plugin.ts';
 import type { RequestRecord } from '../../../src/gateway/record.ts';
@@ -80,38 +81,15 @@ function newRecord(
   path: string,
   caller: Caller | null,
 ): RequestRecord {
-  return {
-    requestId: 'req-1',
-    traceId: '0af7651916cd43dd8448eb211c80319c',
-    spanId: 'b7ad6b7169203331',
-    parentSpanId: null,
-    traceFlags: 1,
-    receivedAtMs: 0,
-    startedAt: performance.now(),
-    identifiedAt: 0,
-    decidedAt: 0,
-    respondedAt: 0,
-    finishedAt: 0,
-    transport: h2 ? 'h2' : 'http/1.1',
-    method: req.method ?? '',
-    path,
-    address: '127.0.0.1',
-    agentId,
-    caller,
-    verifyMicroseconds: 0,
-    ruleId: '',
-    effect: 'none',
-    policyRevision: '',
-    shadowRules: [],
-    instance: '',
-    attempts: 0,
-    status: 0,
-    code: '',
-    internalReason: '',
-    bytesIn: 0,
-    bytesOut: 0,
-    aborted: false,
-  };
+  const source = { requestId: 'req-1', address: '127.0.0.1', method: req.method ?? '', path };
+  const transport = h2 ? 'h2' : 'http/1.1';
+  const record = createRecord(
+    { ...source, transport, traceparent: undefined, receivedAtMs: 0, startedAt: performance.now() },
+    () => 1,
+  );
+  // Ids that a test can name.
+  const ids = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' };
+  return Object.assign(record, ids, { agentId, caller });
 }
 
 function refuse(res: Res, refused: Refused): void {
