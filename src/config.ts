@@ -5,6 +5,7 @@
 import { type FSWatcher, readFileSync, watch } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { type Static, Type } from 'typebox';
+import { AgentSchema, checkAgent, type Report, toAgent } from './agents/entry.ts';
 import type { AgentDefinition } from './agents/registry.ts';
 import type { ChainRpcUrl } from './env.ts';
 import {
@@ -18,45 +19,13 @@ import {
 
 /** Far above what one gateway serves; a generated file that went wrong stops here. */
 const AGENTS_MAX = 1_000;
-const UPSTREAMS_MAX = 64;
-const ALLOW_MAX = 10_000;
+const OPERATORS_MAX = 100;
 const CHAINS_MAX = 16;
 const REGISTRIES_MAX = 64;
 /** Editors write a file in several steps; one reload follows the last of them. */
 const SETTLE_MS = 50;
 /** Bind mounts and network file systems send no events, nor does a file that is edited behind a symbolic link. */
 const POLL_MS = 5_000;
-
-const Milliseconds = (fallback: number, maximum = 3_600_000) =>
-  Type.Integer({ minimum: 1, maximum, default: fallback });
-
-const UpstreamSchema = Type.Union([
-  Type.String({ minLength: 1 }),
-  Type.Object(
-    { url: Type.String(), protocol: Type.Optional(Type.Enum(['http/1.1', 'h2'])) },
-    { additionalProperties: false },
-  ),
-]);
-
-const AgentSchema = Type.Object(
-  {
-    id: Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{0,62}$' }),
-    did: Type.Optional(Type.String({ pattern: '^did:[a-z0-9]+:' })),
-    upstreams: Type.Array(UpstreamSchema, { minItems: 1, maxItems: UPSTREAMS_MAX }),
-    authentication: Type.Optional(Type.Enum(['required', 'none'])),
-    allow: Type.Optional(
-      Type.Array(Type.String({ pattern: '^(\\*|did:[a-z0-9]+:)' }), { maxItems: ALLOW_MAX }),
-    ),
-    body: Type.Optional(Type.Enum(['buffer', 'stream'])),
-    on_nonce_store_down: Type.Optional(Type.Enum(['refuse', 'refuse_unsafe'])),
-    connect_timeout_ms: Type.Optional(Milliseconds(2_000)),
-    response_timeout_ms: Type.Optional(Milliseconds(30_000)),
-    body_idle_timeout_ms: Type.Optional(Milliseconds(300_000)),
-    retries: Type.Optional(Type.Integer({ minimum: 0, maximum: 5 })),
-    websocket_max_message_bytes: Type.Optional(Type.Integer({ minimum: 1, maximum: 67_108_864 })),
-  },
-  { additionalProperties: false },
-);
 
 const ChainSchema = Type.Object(
   {
@@ -79,18 +48,33 @@ const ChainSchema = Type.Object(
   { additionalProperties: false },
 );
 
+const OperatorDid = Type.String({ pattern: '^did:[a-z0-9]+:', maxLength: 2_048 });
+const OperatorSchema = Type.Union([
+  OperatorDid,
+  Type.Object(
+    { did: OperatorDid, role: Type.Enum(['viewer', 'operator', 'admin']) },
+    { additionalProperties: false },
+  ),
+]);
+
 const ConfigSchema = Type.Object(
   {
     apiVersion: Type.Literal('sage/v1'),
-    agents: Type.Array(AgentSchema, { minItems: 1, maxItems: AGENTS_MAX }),
+    agents: Type.Array(AgentSchema, { maxItems: AGENTS_MAX }),
     policy: Type.Optional(Type.String({ minLength: 1 })),
     chains: Type.Optional(Type.Array(ChainSchema, { maxItems: CHAINS_MAX })),
+    operators: Type.Optional(Type.Array(OperatorSchema, { maxItems: OPERATORS_MAX })),
   },
   { additionalProperties: false },
 );
 
 type ConfigFile = Static<typeof ConfigSchema>;
-type AgentEntry = ConfigFile['agents'][number];
+
+/** Who may use the operators' API by requests that are signed with a key of this DID. */
+export interface OperatorConfig {
+  readonly did: string;
+  readonly role: 'viewer' | 'operator' | 'admin';
+}
 
 export interface ChainConfig {
   readonly id: number;
@@ -103,6 +87,7 @@ export interface Config {
   /** Absolute path of the policy file, or null: then each agent's `allow` decides. */
   readonly policyFile: string | null;
   readonly chains: readonly ChainConfig[];
+  readonly operators: readonly OperatorConfig[];
   /** The file as it was read. */
   readonly text: string;
 }
@@ -115,56 +100,6 @@ export class ConfigError extends Error {
     super(message);
     this.name = 'ConfigError';
   }
-}
-
-/** The origin that is meant, or null for what is none. */
-function originOf(url: string): string | null {
-  const parsed = URL.canParse(url) ? new URL(url) : null;
-  if (parsed === null || (parsed.protocol !== 'http:' && parsed.protocol !== 'https:')) return null;
-  const bare =
-    parsed.username === '' && parsed.password === '' && parsed.pathname === '/' && !/[?#]/.test(url);
-  return bare ? parsed.origin : null;
-}
-
-/** Each upstream as its origin, so that one is not taken for two because of a slash. */
-function toUpstream(entry: AgentEntry['upstreams'][number]): { url: string; protocol: 'http/1.1' | 'h2' } {
-  const { url, protocol = 'http/1.1' } = typeof entry === 'string' ? { url: entry } : entry;
-  return { url: originOf(url) ?? url, protocol };
-}
-
-function toAgent(entry: AgentEntry): AgentDefinition {
-  return {
-    id: entry.id,
-    ...(entry.did === undefined ? {} : { did: entry.did }),
-    upstreams: entry.upstreams.map(toUpstream),
-    authentication: entry.authentication ?? 'required',
-    allow: entry.allow ?? [],
-    body: entry.body ?? 'buffer',
-    onNonceStoreDown: entry.on_nonce_store_down ?? 'refuse_unsafe',
-    timeouts: {
-      connectMs: entry.connect_timeout_ms ?? 2_000,
-      headersMs: entry.response_timeout_ms ?? 30_000,
-      bodyIdleMs: entry.body_idle_timeout_ms ?? 300_000,
-    },
-    retries: entry.retries ?? 1,
-    websocketMaxMessageBytes: entry.websocket_max_message_bytes ?? 1_048_576,
-  };
-}
-
-type Report = (path: Path, message: string) => void;
-
-function checkAgent(agent: AgentEntry, index: number, fault: Report): void {
-  if (agent.authentication === 'none' && agent.allow !== undefined)
-    fault(['agents', index, 'allow'], '"allow" has no meaning with authentication: none');
-  const seen = new Set<string>();
-  agent.upstreams.forEach((entry, position) => {
-    const path: Path = ['agents', index, 'upstreams', position];
-    const { url, protocol } = toUpstream(entry);
-    if (originOf(url) === null)
-      fault(path, 'an upstream is an origin such as http://127.0.0.1:9100, without path or credentials');
-    else if (seen.has(`${protocol} ${url}`)) fault(path, `upstream ${url} is listed twice`);
-    seen.add(`${protocol} ${url}`);
-  });
 }
 
 function checkChains(chains: NonNullable<ConfigFile['chains']>, fault: Report): void {
@@ -182,6 +117,19 @@ function checkChains(chains: NonNullable<ConfigFile['chains']>, fault: Report): 
   });
 }
 
+function checkOperators(operators: NonNullable<ConfigFile['operators']>, fault: Report): void {
+  const seen = new Set<string>();
+  operators.forEach((entry, index) => {
+    const { did } = toOperator(entry);
+    if (seen.has(did)) fault(['operators', index], `operator ${did} is listed twice`);
+    seen.add(did);
+  });
+}
+
+function toOperator(entry: NonNullable<ConfigFile['operators']>[number]): OperatorConfig {
+  return typeof entry === 'string' ? { did: entry, role: 'operator' } : entry;
+}
+
 /** What a schema cannot say: names used once, URLs that can be called. */
 function checkMeaning(file: ConfigFile, locate: Locate): Fault[] {
   const faults: Fault[] = [];
@@ -192,9 +140,10 @@ function checkMeaning(file: ConfigFile, locate: Locate): Fault[] {
   file.agents.forEach((agent, index) => {
     if (seen.has(agent.id)) fault(['agents', index, 'id'], `agent id "${agent.id}" is used twice`);
     seen.add(agent.id);
-    checkAgent(agent, index, fault);
+    checkAgent(agent, (path, message) => fault(['agents', index, ...path], message));
   });
   checkChains(file.chains ?? [], fault);
+  checkOperators(file.operators ?? [], fault);
   return faults;
 }
 
@@ -218,6 +167,7 @@ export function parseConfig(text: string, file: string): Config {
       })),
       finality: typeof chain.finality === 'number' ? { confirmations: chain.finality } : 'safe',
     })),
+    operators: (read.value.operators ?? []).map(toOperator),
     text,
   };
 }

@@ -2,9 +2,10 @@
  * The process's configuration: the only reader of `process.env`. Every variable is declared once, in `VARIABLES`,
  * which `.env.example` is tested against; all faults are reported in one message.
  */
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
+import { EnvReader } from './env-reader.ts';
+import { checkSafety, isLoopback } from './env-safety.ts';
 
 export interface Env {
   readonly host: string;
@@ -36,6 +37,28 @@ export interface Env {
   readonly signatureMaxAgeSeconds: number;
   readonly clockSkewSeconds: number;
   readonly chainPollIntervalMs: number;
+  /** `postgres:` or `postgresql:`; null: SQLite in `dataDir`. */
+  readonly databaseUrl: string | null;
+  readonly databasePoolMax: number;
+  readonly databaseStatementTimeoutMs: number;
+  /** Rows a second that the decision log takes; 0: it is off. */
+  readonly decisionLogPerSecond: number;
+  readonly decisionLogRows: number;
+  readonly decisionLogDays: number;
+  /** Origins whose pages may call the operators' API from a browser; empty: none. */
+  readonly corsOrigins: readonly string[];
+  /** Whose bearer tokens open the operators' API; null: nobody's. */
+  readonly oidc: OidcSettings | null;
+  /** Whether documents may be fetched from private addresses, for DID methods that fetch. */
+  readonly allowPrivateDidHosts: boolean;
+}
+
+export interface OidcSettings {
+  /** Exactly as tokens name it in `iss`. */
+  readonly issuer: string;
+  readonly audience: string;
+  /** The claim that holds the role, or a list with it. */
+  readonly roleClaim: string;
 }
 
 /** One RPC endpoint; `chainId` is null when the entry names none and so belongs to the only chain configured. */
@@ -70,12 +93,27 @@ export const VARIABLES = [
   'TRUSTED_PROXIES',
   'CONFIG_FILE',
   'DATA_DIR',
+  'DATABASE_URL',
+  'DATABASE_URL_FILE',
+  'DATABASE_POOL_MAX',
+  'DATABASE_STATEMENT_TIMEOUT_MS',
   'REDIS_URL',
+  'REDIS_URL_FILE',
   'CLUSTER_SECRET',
+  'CLUSTER_SECRET_FILE',
   'CHAIN_RPC_URLS',
   'CHAIN_POLL_INTERVAL_MS',
   'REGION_DATABASE_FILE',
   'OPERATOR_API_KEY',
+  'OPERATOR_API_KEY_FILE',
+  'OIDC_ISSUER',
+  'OIDC_AUDIENCE',
+  'OIDC_ROLE_CLAIM',
+  'CORS_ORIGINS',
+  'DECISION_LOG_PER_SECOND',
+  'DECISION_LOG_ROWS',
+  'DECISION_LOG_DAYS',
+  'ALLOW_PRIVATE_DID_HOSTS',
   'EXPLAIN_REFUSALS',
   'SIGNATURE_MAX_AGE_SECONDS',
   'CLOCK_SKEW_SECONDS',
@@ -91,79 +129,9 @@ export const VARIABLES = [
   'OTEL_EXPORTER_OTLP_ENDPOINT',
   'OTEL_SERVICE_NAME',
 ] as const;
-type Variable = (typeof VARIABLES)[number];
+export type Variable = (typeof VARIABLES)[number];
 
-/** Shorter secrets can be guessed offline from one HMAC. */
-const SECRET_LENGTH_MIN = 32;
-const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
-
-/** Collects faults so that an operator mends them all at once. */
-class Reader {
-  readonly faults: string[] = [];
-  readonly #source: NodeJS.ProcessEnv;
-
-  constructor(source: NodeJS.ProcessEnv) {
-    this.#source = source;
-  }
-
-  text(name: Variable): string | null {
-    const value = this.#source[name]?.trim();
-    return value === undefined || value === '' ? null : value;
-  }
-
-  integer(name: Variable, fallback: number, min: number, max: number): number {
-    const text = this.text(name);
-    if (text === null) return fallback;
-    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= min && value <= max) return value;
-    this.faults.push(`${name} must be a whole number from ${min} to ${max}, not "${text}"`);
-    return fallback;
-  }
-
-  choice<T extends string>(name: Variable, fallback: T, choices: readonly T[]): T {
-    const text = this.text(name);
-    if (text === null) return fallback;
-    const found = choices.find((choice) => choice === text);
-    if (found !== undefined) return found;
-    this.faults.push(`${name} must be one of ${choices.join(', ')}, not "${text}"`);
-    return fallback;
-  }
-
-  flag(name: Variable, fallback: boolean): boolean {
-    return this.choice(name, fallback ? 'true' : 'false', ['true', 'false']) === 'true';
-  }
-
-  url(name: Variable, text: string, protocols: readonly string[]): URL | null {
-    const url = URL.canParse(text) ? new URL(text) : null;
-    if (url !== null && protocols.includes(url.protocol)) return url;
-    // A URL may carry a password, so the fault names the variable and not the value.
-    this.faults.push(`${name} must hold URLs of ${protocols.map((p) => `${p}//`).join(' or ')}`);
-    return null;
-  }
-
-  secret(name: Variable): string | null {
-    const value = this.text(name);
-    if (value !== null && value.length < SECRET_LENGTH_MIN) {
-      this.faults.push(`${name} must have at least ${SECRET_LENGTH_MIN} characters`);
-    }
-    return value;
-  }
-
-  file(name: Variable): string | null {
-    const path = this.text(name);
-    if (path === null) return null;
-    try {
-      return readFileSync(path, 'utf8');
-    } catch (error) {
-      this.faults.push(
-        `${name}: cannot read ${path} (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`,
-      );
-      return null;
-    }
-  }
-}
-
-function readTls(read: Reader): Env['tls'] {
+function readTls(read: EnvReader): Env['tls'] {
   const named = [read.text('TLS_CERT_FILE'), read.text('TLS_KEY_FILE')];
   if (named[0] === null && named[1] === null) return null;
   if (named[0] === null || named[1] === null) {
@@ -182,11 +150,11 @@ function readTls(read: Reader): Env['tls'] {
   return { cert, key };
 }
 
-function readOrigins(read: Reader): string[] {
+function readOrigins(read: EnvReader, name: 'PUBLIC_ORIGINS' | 'CORS_ORIGINS'): string[] {
   const origins: string[] = [];
-  for (const text of (read.text('PUBLIC_ORIGINS') ?? '').split(',')) {
+  for (const text of (read.text(name) ?? '').split(',')) {
     if (text.trim() === '') continue;
-    const url = read.url('PUBLIC_ORIGINS', text.trim(), ['http:', 'https:']);
+    const url = read.url(name, text.trim(), ['http:', 'https:']);
     if (url === null) continue;
     if (
       url.origin !==
@@ -196,7 +164,7 @@ function readOrigins(read: Reader): string[] {
         .replace(/:(80|443)$/, '')
     ) {
       read.faults.push(
-        `PUBLIC_ORIGINS must hold bare origins such as https://gateway.example, not "${text.trim()}"`,
+        `${name} must hold bare origins such as https://gateway.example, not "${text.trim()}"`,
       );
     }
     origins.push(url.origin);
@@ -204,7 +172,22 @@ function readOrigins(read: Reader): string[] {
   return origins;
 }
 
-function readChainUrls(read: Reader): ChainRpcUrl[] {
+function readOidc(read: EnvReader): OidcSettings | null {
+  const issuer = read.text('OIDC_ISSUER');
+  const audience = read.text('OIDC_AUDIENCE');
+  const roleClaim = read.text('OIDC_ROLE_CLAIM') ?? 'sage_role';
+  if (issuer === null && audience === null) return null;
+  if (issuer === null || audience === null) {
+    read.faults.push('OIDC_ISSUER and OIDC_AUDIENCE must be given together');
+    return null;
+  }
+  const url = read.url('OIDC_ISSUER', issuer, ['https:', 'http:']);
+  if (url?.protocol === 'http:' && !isLoopback(url.hostname))
+    read.faults.push('OIDC_ISSUER must be https: its keys decide who is an operator');
+  return { issuer, audience, roleClaim };
+}
+
+function readChainUrls(read: EnvReader): ChainRpcUrl[] {
   const urls: ChainRpcUrl[] = [];
   for (const entry of (read.text('CHAIN_RPC_URLS') ?? '').split(',')) {
     if (entry.trim() === '') continue;
@@ -216,52 +199,26 @@ function readChainUrls(read: Reader): ChainRpcUrl[] {
   return urls;
 }
 
-/** What one process may not do without saying so; see also docs/configuration.md. */
-function checkTogether(env: Env, faults: string[]): void {
-  const loopback = LOOPBACK.has(env.host);
-  if (!loopback && env.publicOrigins.length === 0) {
-    faults.push(
-      `PUBLIC_ORIGINS is needed when HOST (${env.host}) is not loopback: signatures name the origin they were made for`,
-    );
-  }
-  if (env.redisUrl !== null && env.clusterSecret === null) {
-    faults.push(
-      'CLUSTER_SECRET is needed with REDIS_URL: it authenticates the keys that nodes share through Redis',
-    );
-  }
-  if (env.sageEnv === 'development' && !loopback) {
-    faults.push(
-      `SAGE_ENV=development opens the operator's routes and is allowed on loopback only, not on HOST ${env.host}`,
-    );
-  }
-  if (env.sageEnv === 'production' && !loopback && env.tls === null && env.trustedProxies === '') {
-    faults.push(
-      'TLS_CERT_FILE and TLS_KEY_FILE, or TRUSTED_PROXIES for a TLS terminator in front, are needed off loopback',
-    );
-  }
-  if (env.bodyBufferTotalBytes < env.bodyBufferBytes) {
-    faults.push('BODY_BUFFER_TOTAL_BYTES must not be less than BODY_BUFFER_BYTES');
-  }
-}
-
 /**
  * Reads and checks the whole environment.
  * @throws {EnvError} listing every fault found.
  */
 export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
-  const read = new Reader(source);
+  const read = new EnvReader(source);
   const host = read.text('HOST') ?? '127.0.0.1';
   if (isIP(host) === 0 && host !== 'localhost')
     read.faults.push(`HOST must be an IP address or localhost, not "${host}"`);
-  const redisUrl = read.text('REDIS_URL');
+  const redisUrl = read.secret('REDIS_URL');
   if (redisUrl !== null) read.url('REDIS_URL', redisUrl, ['redis:', 'rediss:']);
+  const databaseUrl = read.secret('DATABASE_URL');
+  if (databaseUrl !== null) read.url('DATABASE_URL', databaseUrl, ['postgres:', 'postgresql:']);
   const otlpEndpoint = read.text('OTEL_EXPORTER_OTLP_ENDPOINT');
   if (otlpEndpoint !== null) read.url('OTEL_EXPORTER_OTLP_ENDPOINT', otlpEndpoint, ['http:', 'https:']);
   const env: Env = {
     host,
     port: read.integer('PORT', 8080, 0, 65_535),
     tls: readTls(read),
-    publicOrigins: readOrigins(read),
+    publicOrigins: readOrigins(read, 'PUBLIC_ORIGINS'),
     sageEnv: read.choice('SAGE_ENV', 'production', ['production', 'development']),
     trustedProxies: read.text('TRUSTED_PROXIES') ?? '',
     configFile: read.text('CONFIG_FILE') ?? './sage.yaml',
@@ -286,8 +243,17 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
     signatureMaxAgeSeconds: read.integer('SIGNATURE_MAX_AGE_SECONDS', 60, 1, 300),
     clockSkewSeconds: read.integer('CLOCK_SKEW_SECONDS', 5, 0, 60),
     chainPollIntervalMs: read.integer('CHAIN_POLL_INTERVAL_MS', 1_000, 50, 60_000),
+    databaseUrl,
+    databasePoolMax: read.integer('DATABASE_POOL_MAX', 10, 2, 200),
+    databaseStatementTimeoutMs: read.integer('DATABASE_STATEMENT_TIMEOUT_MS', 2_000, 50, 60_000),
+    decisionLogPerSecond: read.integer('DECISION_LOG_PER_SECOND', 200, 0, 10_000),
+    decisionLogRows: read.integer('DECISION_LOG_ROWS', 100_000, 1_000, 100_000_000),
+    decisionLogDays: read.integer('DECISION_LOG_DAYS', 30, 1, 3_650),
+    corsOrigins: readOrigins(read, 'CORS_ORIGINS'),
+    oidc: readOidc(read),
+    allowPrivateDidHosts: read.flag('ALLOW_PRIVATE_DID_HOSTS', false),
   };
-  checkTogether(env, read.faults);
+  checkSafety(env, read.faults);
   if (read.faults.length > 0) throw new EnvError(read.faults);
   return env;
 }

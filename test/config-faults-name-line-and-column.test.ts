@@ -18,7 +18,13 @@ describe('faults', () => {
   test.each([
     ['nothing', '', /sage\.yaml:\d+:\d+/],
     ['another version', `apiVersion: sage/v2\nagents:\n  - ${AGENT}\n`, /sage\.yaml:1:\d+: apiVersion/],
-    ['no agents', 'apiVersion: sage/v1\nagents: []\n', /sage\.yaml:2:\d+: agents/],
+    ['no list of agents', 'apiVersion: sage/v1\nagents:\n', /sage\.yaml:2:\d+: agents/],
+    [
+      'an operator twice',
+      file(`  - ${AGENT}`, 'operators: ["did:web:o.example", { did: "did:web:o.example", role: admin }]'),
+      /sage\.yaml:4:\d+: .*listed twice/,
+    ],
+    ['an operator who is no DID', file(`  - ${AGENT}`, 'operators: [alice]'), /sage\.yaml:4:\d+: operators/],
     ['a tab', 'apiVersion: sage/v1\nagents:\n\t- id: echo\n', /sage\.yaml:3:\d+/],
     ['a key twice', file(`  - ${AGENT}`, 'agents: []'), /sage\.yaml:4:\d+/],
     [

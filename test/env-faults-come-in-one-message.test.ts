@@ -1,4 +1,7 @@
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
 import { EnvError, readEnv } from '../src/env.ts';
 
 const SECRET = 'only-to-be-known-to-few';
@@ -67,6 +70,28 @@ describe('numbers', () => {
   });
 });
 
+describe('a secret by file', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sage-env-'));
+  const file = join(folder, 'secret');
+  const GOOD = 'q7RzN0c2Wm5Kx1JtUe8hVb4sLd3gPyAf';
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  test.each([
+    ['OPERATOR_API_KEY', GOOD, 'operatorApiKey'],
+    ['CLUSTER_SECRET', GOOD, 'clusterSecret'],
+    ['DATABASE_URL', 'postgres://a:b@c.example/d', 'databaseUrl'],
+  ] as const)('%s', (name, content, member) => {
+    writeFileSync(file, `${content}\n`);
+    expect(readEnv({ [`${name}_FILE`]: file })[member]).toBe(content);
+    expect(faultsOf({ [`${name}_FILE`]: file, [name]: content })).toEqual([
+      `${name} and ${name}_FILE cannot both be given`,
+    ]);
+    expect(faultsOf({ [`${name}_FILE`]: join(folder, 'none') }).join()).toMatch(/cannot read .*ENOENT/);
+    writeFileSync(file, '\n');
+    expect(faultsOf({ [`${name}_FILE`]: file }).join()).toMatch(`${name}_FILE must hold one secret`);
+  });
+});
+
 describe('what does not go together', () => {
   const TLS = { TLS_CERT_FILE: '/none/cert.pem', TLS_KEY_FILE: '/none/key.pem' };
   test.each([
@@ -95,13 +120,61 @@ describe('what does not go together', () => {
     expect(faultsOf(source).join('\n')).toMatch(says);
   });
 
+  const UNSAFE = {
+    OPERATOR_API_KEY: 'short',
+    CLUSTER_SECRET: `change-me-${'abcdefghijklmnop'.repeat(2)}`,
+    DATABASE_URL: 'postgres://sage:sage@db.example/sage',
+    REDIS_URL: 'redis://:password@redis.example',
+    EXPLAIN_REFUSALS: 'true',
+    ALLOW_PRIVATE_DID_HOSTS: 'true',
+  };
+
+  test('what is unsafe in production is refused by name, each once', () => {
+    const faults = faultsOf(UNSAFE);
+    expect(new Set(faults.map((fault) => fault.split(/[ =]/)[0]))).toEqual(new Set(Object.keys(UNSAFE)));
+    expect(faults).toHaveLength(6);
+    expect(faultsOf({ ...UNSAFE, HOST: '0.0.0.0', PUBLIC_ORIGINS: 'https://a.example' })).toHaveLength(7);
+  });
+
+  test('and allowed in development, on loopback alone', () => {
+    expect(faultsOf({ ...UNSAFE, SAGE_ENV: 'development' })).toEqual([]);
+    expect(
+      faultsOf({
+        ...UNSAFE,
+        SAGE_ENV: 'development',
+        HOST: '0.0.0.0',
+        PUBLIC_ORIGINS: 'https://a.example',
+      }).join(),
+    ).toMatch(/SAGE_ENV=development/);
+  });
+
+  test.each([
+    ['of one character', 'x'.repeat(40)],
+    ['of a pattern', '12345'.repeat(8)],
+    ['from an example', `your-secret-${'0123456789abcdef'.repeat(2)}`],
+  ])('a secret %s is none', (_what, secret) => {
+    expect(faultsOf({ OPERATOR_API_KEY: secret })).toEqual([
+      expect.stringMatching(/^OPERATOR_API_KEY is a placeholder/),
+    ]);
+    expect(faultsOf({ OPERATOR_API_KEY: secret }).join()).not.toContain(secret);
+  });
+
+  test.each([
+    ['OIDC without an audience', { OIDC_ISSUER: 'https://login.example' }, /OIDC_AUDIENCE/],
+    ['OIDC in the clear', { OIDC_ISSUER: 'http://login.example', OIDC_AUDIENCE: 'a' }, /OIDC_ISSUER/],
+    ['a database of another make', { DATABASE_URL: 'mysql://db.example/x' }, /DATABASE_URL must hold/],
+    ['an origin with a path', { CORS_ORIGINS: 'https://a.example/x' }, /CORS_ORIGINS must hold bare/],
+  ])('%s', (_what, source, says) => {
+    expect(faultsOf(source).join('\n')).toMatch(says);
+  });
+
   test('what does is taken', () => {
     const env = readEnv({
       HOST: '0.0.0.0',
       TRUSTED_PROXIES: '10.0.0.0/8',
       PUBLIC_ORIGINS: 'https://A.example, http://b.example:8080,https://c.example:443',
-      REDIS_URL: 'rediss://:password@redis.example:6380/1',
-      CLUSTER_SECRET: 'x'.repeat(32),
+      REDIS_URL: 'rediss://:v9-KdQ@redis.example:6380/1',
+      CLUSTER_SECRET: 'q7RzN0c2Wm5Kx1JtUe8hVb4sLd3gPyAf',
       CHAIN_RPC_URLS: 'eip155:1=https://one.example/key, eip155:137=wss://two.example',
     });
     expect(env.publicOrigins).toEqual(['https://a.example', 'http://b.example:8080', 'https://c.example']);

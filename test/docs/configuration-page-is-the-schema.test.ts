@@ -4,7 +4,9 @@ import { type Config, parseConfig } from '../../src/config.ts';
 import { fileUrl, page, section, tableRows } from './markdown.ts';
 
 const PAGE = page('docs/configuration.md');
-const SOURCE = readFileSync(fileUrl('src/config.ts'), 'utf8');
+const SOURCE = ['src/config.ts', 'src/agents/entry.ts']
+  .map((path) => readFileSync(fileUrl(path), 'utf8'))
+  .join('\n');
 
 interface Row {
   readonly key: string;
@@ -67,6 +69,14 @@ describe('the keys', () => {
   });
 });
 
+test('the keys of an operator are those that parse', () => {
+  expect(rowsOf('### An operator').map(({ key }) => key)).toEqual(['did', 'role']);
+  const operator = { did: 'did:web:o.example', role: 'admin' };
+  expect(configOf({ file: { operators: [operator] } }).operators).toEqual([operator]);
+  for (const wrong of [{ did: operator.did }, { ...operator, role: 'root' }, { ...operator, name: 'o' }])
+    expect(() => configOf({ file: { operators: [wrong] } })).toThrow(/operators/);
+});
+
 describe('the bounds', () => {
   const ranges = ['### An agent', '### A chain', '### A registry'].flatMap((heading) =>
     rowsOf(heading).flatMap(({ key, bounds }) => {
@@ -109,6 +119,10 @@ describe('the bounds', () => {
         configOf({ agent: { upstreams: Array.from({ length: count }, (_, i) => `http://h:${i + 1}`) } }),
       allow: (count) =>
         configOf({ agent: { allow: Array.from({ length: count }, (_, i) => `did:web:a${i}.example`) } }),
+      operators: (count) =>
+        configOf({
+          file: { operators: Array.from({ length: count }, (_, i) => `did:web:o${i}.example`) },
+        }),
       registries: (count) =>
         configOf({
           chain: {
@@ -119,6 +133,12 @@ describe('the bounds', () => {
         }),
     };
     const rows = ['### The file', '### An agent', '### A chain'].flatMap(rowsOf);
+    expect(Object.keys(entries).sort()).toEqual(
+      rows
+        .filter(({ bounds }) => bounds.endsWith('entries'))
+        .map(({ key }) => key)
+        .sort(),
+    );
     for (const [key, take] of Object.entries(entries)) {
       const bounds = rows.find((row) => row.key === key)?.bounds ?? '';
       const [, least = '', most = ''] = /^(\d+) to ([\d,]+) entries$/.exec(bounds) ?? [];
@@ -164,6 +184,10 @@ test('the defaults are the defaults', () => {
   // Whatever else states a default would not be looked at above.
   const others = rows.filter(({ key }) => !(key in read)).map(({ fallback }) => fallback);
   expect(new Set(others)).toEqual(new Set(['required', 'none', 'nobody']));
+  expect(configOf({ file: { operators: ['did:web:o.example'] } }).operators).toEqual([
+    { did: 'did:web:o.example', role: 'operator' },
+  ]);
+  expect(config.operators).toEqual([]);
   expect(agent?.allow).toEqual([]);
   expect(config.policyFile).toBeNull();
 });

@@ -10,7 +10,7 @@ beforeAll(async () => {
   gateway = await openGateway({
     agents: ['{ id: echo, upstreams: ["http://127.0.0.1:1"] }'],
     policy: ALLOW_ALL,
-    env: { EXPLAIN_REFUSALS: 'true' },
+    env: { EXPLAIN_REFUSALS: 'true', SAGE_ENV: 'development' },
   });
 });
 afterAll(() => gateway.close());

@@ -31,7 +31,11 @@ async function stay(world: World): Promise<void> {
 
 const once = process.argv.includes('--once');
 // The rest of this environment is not the demo's; its gateways get one of their own, with a secret made for them.
-const { redisUrl } = readEnv({ REDIS_URL: childEnvironment({}).REDIS_URL, CLUSTER_SECRET: '-'.repeat(32) });
+const { redisUrl } = readEnv({
+  REDIS_URL: childEnvironment({}).REDIS_URL,
+  CLUSTER_SECRET: '-'.repeat(32),
+  SAGE_ENV: 'development',
+});
 const startedAt = performance.now();
 const world = await openWorld(redisUrl, say);
 try {
