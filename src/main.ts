@@ -4,8 +4,8 @@ import { buildGateway } from './app.ts';
 import { readEnv } from './env.ts';
 import { drain } from './gateway/listener/drain.ts';
 
-/** What can be said before there is a logger; one message, whatever the number of faults. */
-function fail(error: unknown): never {
+/** Ends the process with what can be said before there is a logger; one message, whatever the number of faults. */
+export function fail(error: unknown): never {
   const known = error instanceof Error && 'code' in error;
   process.stderr.write(
     `sage-gateway: ${known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
@@ -20,7 +20,11 @@ function addressInUse(error: unknown, host: string, port: number): unknown {
   });
 }
 
-async function main(): Promise<void> {
+/**
+ * Starts the gateway and resolves when it listens; the process then ends by a signal.
+ * @throws what keeps it from starting, with a message for the operator
+ */
+export async function serve(): Promise<void> {
   const env = readEnv();
   const app = await buildGateway(env);
   try {
@@ -51,4 +55,4 @@ async function main(): Promise<void> {
   process.on('SIGINT', () => stop('SIGINT'));
 }
 
-main().catch(fail);
+if (import.meta.main) serve().catch(fail);

@@ -16,9 +16,23 @@ export interface GatewayProcess extends AsyncDisposable {
   signal(name: NodeJS.Signals): void;
 }
 
+/** What is started, and where; by default this project's `main.ts` where the test runs. */
+export interface HowToStart {
+  readonly command?: readonly [file: string, ...args: string[]];
+  readonly folder?: string;
+  /** The user it runs as; ours when absent. Another needs root. */
+  readonly uid?: number;
+}
+
 /** Nothing of this process's environment but the path reaches it. */
-export function spawnGateway(env: Readonly<Record<string, string>>): GatewayProcess {
-  const child = spawn(process.execPath, [MAIN], {
+export function spawnGateway(
+  env: Readonly<Record<string, string>>,
+  { command = [process.execPath, MAIN], folder, uid }: HowToStart = {},
+): GatewayProcess {
+  const [file, ...args] = command;
+  const child = spawn(file, args, {
+    ...(folder === undefined ? {} : { cwd: folder }),
+    ...(uid === undefined ? {} : { uid, gid: uid }),
     env: { PATH: process.env.PATH ?? '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
