@@ -9,6 +9,7 @@ import { type ParsedKeyId, parseKeyId } from '../../trust/did/did-url.ts';
 import { DidError } from '../../trust/did/errors.ts';
 import type { ResolvedKey } from '../../trust/did/resolver.ts';
 import type { SignatureAlgorithm } from '../../trust/keys/key.ts';
+import { latin1Text } from '../../trust/wire/bytes.ts';
 import { checkContentDigest, type DigestCheck, digestCheck } from '../../trust/wire/content-digest.ts';
 import { WireError } from '../../trust/wire/errors.ts';
 import type { RequestView } from '../../trust/wire/message.ts';
@@ -112,10 +113,10 @@ function readClaim(
   return signature;
 }
 
-function refusedBase(view: RequestView, base: Buffer): Refused {
+function refusedBase(view: RequestView, base: Uint8Array): Refused {
   return new Refused(IDENTITY_REFUSALS.signature_invalid, {
     explanation: `the signature does not verify over the base that was expected for ${view.method} ${view.target}`,
-    evidence: { signature_base: base.toString('latin1', 0, SHOWN_BASE_LENGTH_MAX) },
+    evidence: { signature_base: latin1Text(base.subarray(0, SHOWN_BASE_LENGTH_MAX)) },
   });
 }
 

@@ -6,9 +6,9 @@ import type { EcdsaAlgorithm } from './algorithms.ts';
 import { ECDSA, ecdsaSigner, hmacSigner, rsaSigner } from './algorithms.ts';
 import { ed25519Signer } from './ed25519.ts';
 import { KeyError } from './errors.ts';
-import type { ImportOptions } from './import.ts';
 import { importHmac, importPublicKey } from './import.ts';
 import type { SignatureAlgorithm, SigningKey } from './key.ts';
+import type { ImportOptions } from './public-jwk.ts';
 
 /** What lasts until it is replaced; 2048 is the least that is accepted. */
 const NEW_RSA_BITS = 3072;

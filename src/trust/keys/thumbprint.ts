@@ -1,38 +1,8 @@
 /** JWK thumbprints (RFC 7638): one name for a key, whatever form it came in. */
 import { hash } from 'node:crypto';
-import { KeyError } from './errors.ts';
-
-/** The required members of each key type, in lexicographic order (section 3.2; RFC 8037 for OKP). */
-const MEMBERS: Readonly<Record<string, readonly string[]>> = {
-  EC: ['crv', 'kty', 'x', 'y'],
-  OKP: ['crv', 'kty', 'x'],
-  RSA: ['e', 'kty', 'n'],
-  oct: ['k', 'kty'],
-};
+import { thumbprintText } from './thumbprint-text.ts';
 
 /** SHA-256, base64url. @throws {KeyError} key_type_unsupported, key_malformed */
 export function thumbprint(jwk: Readonly<Record<string, unknown>>): string {
-  const members =
-    typeof jwk.kty === 'string' && Object.hasOwn(MEMBERS, jwk.kty) ? MEMBERS[jwk.kty] : undefined;
-  if (members === undefined) throw new KeyError('key_type_unsupported');
-  const required: Record<string, string> = {};
-  for (const name of members) {
-    const value = jwk[name];
-    if (typeof value !== 'string') throw new KeyError('key_malformed');
-    required[name] = value;
-  }
-  return hash('sha256', JSON.stringify(required), 'base64url');
-}
-
-/** The keys of RFC 9421, appendix B.1: anybody can sign with them. */
-const PUBLISHED: ReadonlySet<string> = new Set([
-  'poqkLGiymh_W0uP6PZFw-dvez3QJT5SolqXBCW38r0U', // test-key-ed25519
-  'ydQXMtvbsOsZyFir-Y7A8t7fKEM1gbKPvyFkdpu4fvI', // test-key-ecc-p256
-  'oD0HwocPBSfpNy5W3bpJeyFGY_IQ_YpqxSjQ3Yd-CLA', // test-key-rsa-pss
-  'BHj8s0GPnMEQtkaULIM-PLgEhLBbuGUQ1vMxmBWZzEo', // test-key-rsa
-  'CB3RFzX-1pAtHPl7fOKnQgQV1gnrFFXGXoObwmcm4rY', // test-shared-secret
-]);
-
-export function isPublishedTestKey(keyThumbprint: string): boolean {
-  return PUBLISHED.has(keyThumbprint);
+  return hash('sha256', thumbprintText(jwk), 'base64url');
 }

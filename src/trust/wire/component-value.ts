@@ -1,5 +1,5 @@
 /** The value of one covered component (RFC 9421, section 2.5, step 2.6). */
-import { Buffer } from 'node:buffer';
+import { type Bytes, encodeBase64, latin1Bytes } from './bytes.ts';
 import type { Component } from './components.ts';
 import { WireError } from './errors.ts';
 import type { FieldLines, MessageView, RequestView } from './message.ts';
@@ -146,12 +146,13 @@ function structured(component: Component, fields: FieldLines): string | undefine
 function byteSequences(component: Component, fields: FieldLines): string | undefined {
   const lines = fields.lines(component.name);
   if (lines.length === 0) return undefined;
-  return lines.map((line) => `:${bytesOf(line, component).toString('base64')}:`).join(', ');
+  return lines.map((line) => `:${encodeBase64(bytesOf(line, component))}:`).join(', ');
 }
 
 /** Node gives a field's bytes as the characters of the same numbers; a greater one was never on the wire. */
-function bytesOf(line: string, component: Component): Buffer {
-  const bytes = Buffer.from(line, 'latin1');
-  if (bytes.toString('latin1') !== line) throw new WireError('component_not_ascii', component.identifier);
-  return bytes;
+function bytesOf(line: string, component: Component): Bytes {
+  for (let at = 0; at < line.length; at += 1) {
+    if (line.charCodeAt(at) > 0xff) throw new WireError('component_not_ascii', component.identifier);
+  }
+  return latin1Bytes(line);
 }

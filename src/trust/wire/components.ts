@@ -2,7 +2,7 @@
  * Covered components (RFC 9421, section 2): from the text of an inner list to what is needed to read their
  * values. Compiled once for each distinct text, because a client signs with the same list every time.
  */
-import { Buffer } from 'node:buffer';
+import { detached } from './bytes.ts';
 import { WireError } from './errors.ts';
 import { Scanner } from './scanner.ts';
 import { serialiseBareItem, serialiseItem } from './serialise.ts';
@@ -81,8 +81,8 @@ function keep(text: string, list: ComponentList): void {
     older = recent;
     recent = new Map();
   }
-  // A copy: a slice would keep the whole header value it was cut from alive.
-  recent.set(Buffer.from(text, 'latin1').toString('latin1'), list);
+  // A slice would keep the whole header value it was cut from alive.
+  recent.set(detached(text), list);
 }
 
 /** Reads and checks one component after the other, so that the first bad one ends the work. */

@@ -2,7 +2,7 @@
  * The scanner under everything that reads structured fields (RFC 9651, section 4.2): one pass over char codes,
  * no backtracking, so its work is linear in the text; the bound on the text is its caller's.
  */
-import { Buffer } from 'node:buffer';
+import { type Bytes, decodeBase64 } from './bytes.ts';
 import { WireError } from './errors.ts';
 import type { BareItem, InnerList, Item, Member, Parameters } from './structured-fields.ts';
 
@@ -263,7 +263,7 @@ export class Scanner {
   }
 
   /** A Byte Sequence (4.2.7), strictly: what does not encode back to the same text is refused. */
-  private bytes(): Buffer {
+  private bytes(): Bytes {
     const start = this.at + 1;
     const end = this.text.indexOf(':', start);
     if (end < 0) this.fail();
@@ -328,10 +328,4 @@ export class Scanner {
       return this.fail();
     }
   }
-}
-
-/** Strict base64 (RFC 4648, section 4): padded, pad bits zero, no other alphabet, no white space; else null. */
-export function decodeBase64(encoded: string): Buffer | null {
-  const bytes = Buffer.from(encoded, 'base64');
-  return bytes.toString('base64') === encoded ? bytes : null;
 }

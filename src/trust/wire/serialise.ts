@@ -1,5 +1,5 @@
 /** Serialising Structured Field Values (RFC 9651, section 4.1): always the one canonical form. */
-import { Buffer } from 'node:buffer';
+import { encodeBase64 } from './bytes.ts';
 import { WireError } from './errors.ts';
 import type { BareItem, Dictionary, InnerList, Item, List, Member, Parameters } from './structured-fields.ts';
 import { isInnerList } from './structured-fields.ts';
@@ -63,7 +63,7 @@ export function serialiseBareItem(value: BareItem): string {
     case 'boolean':
       return value ? '?1' : '?0';
   }
-  if (Buffer.isBuffer(value)) return `:${value.toString('base64')}:`;
+  if (value instanceof Uint8Array) return `:${encodeBase64(value)}:`;
   switch (value.type) {
     case 'decimal':
       return serialiseDecimal(value.value);
@@ -112,10 +112,10 @@ function roundHalfToEven(value: number): number {
 
 /** UTF-8 bytes; `%`, `"` and what is not printable ASCII are escaped in lower case (4.1.11). */
 function serialiseDisplayString(value: string): string {
-  // A lone surrogate has no UTF-8 form; Buffer would replace it in silence.
+  // A lone surrogate has no UTF-8 form; encoders replace it in silence.
   if (!value.isWellFormed()) unserialisable();
   let text = '%"';
-  for (const byte of Buffer.from(value, 'utf8')) {
+  for (const byte of new TextEncoder().encode(value)) {
     const plain = byte >= 0x20 && byte < 0x7f && byte !== 0x25 && byte !== 0x22;
     text += plain ? String.fromCharCode(byte) : `%${byte.toString(16).padStart(2, '0')}`;
   }

@@ -1,5 +1,5 @@
 /** Signing (RFC 9421, section 3.1). What is written here is checked by the same code that verifies. */
-import { Buffer } from 'node:buffer';
+import { type Bytes, encodeBase64 } from './bytes.ts';
 import { COMPONENTS_MAX, componentList, plainIdentifier } from './components.ts';
 import { WireError } from './errors.ts';
 import type { MessageView, RequestParts, ResponseParts } from './message.ts';
@@ -27,7 +27,7 @@ export interface SignatureFields {
 
 export interface PreparedSignature {
   /** What the key signs. */
-  readonly base: Buffer;
+  readonly base: Bytes;
   finish(signature: Uint8Array): SignatureFields;
 }
 
@@ -53,7 +53,7 @@ export function prepareSignature(message: Signable, request: SignatureRequest): 
     base: baseOf(list.components, paramsLine, messageView(message)),
     finish: (signature) => ({
       signatureInput: `${label}=${paramsLine}`,
-      signature: `${label}=:${bufferOf(signature).toString('base64')}:`,
+      signature: `${label}=:${encodeBase64(signature)}:`,
     }),
   };
 }
@@ -66,8 +66,4 @@ export function signMessage(
 ): SignatureFields {
   const prepared = prepareSignature(message, request);
   return prepared.finish(sign(prepared.base));
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -5,12 +5,12 @@
  * repeated one is passed over as long as a good one remains. To that end the two fields are read member by
  * member and line by line, with recovery at the next comma, where a Dictionary parser would refuse the whole.
  */
-import type { Buffer } from 'node:buffer';
+import { type Bytes, decodeBase64 } from './bytes.ts';
 import type { Component, ComponentList } from './components.ts';
 import { componentList } from './components.ts';
 import { WireError } from './errors.ts';
 import type { FieldLines, MessageView } from './message.ts';
-import { decodeBase64, Scanner } from './scanner.ts';
+import { Scanner } from './scanner.ts';
 import { serialiseParameters } from './serialise.ts';
 import type { BareItem } from './structured-fields.ts';
 
@@ -44,7 +44,7 @@ export interface Signature {
   readonly label: string;
   readonly components: readonly Component[];
   readonly params: Readonly<SignatureParams>;
-  readonly signature: Buffer;
+  readonly signature: Bytes;
   /** Canonical identifiers, exact parameters included: `"@method"`, `"content-digest";req`. */
   readonly covered: ReadonlySet<string>;
   /** The value of the `@signature-params` line (section 2.3). */
@@ -112,7 +112,7 @@ function boundedLines(fields: FieldLines, name: string, lengthMax: number): stri
 }
 
 /** Undefined when Signature has no member of that label, null when it has one that cannot be read. */
-type Signatures = ReadonlyMap<string, Buffer | WireError>;
+type Signatures = ReadonlyMap<string, Bytes | WireError>;
 
 function join(candidate: Candidate, signatures: Signatures): Signature | WireError {
   const { label, list, params, paramsLine } = candidate;
@@ -250,10 +250,10 @@ function canonicalParams(text: string, at: number): string {
 }
 
 function readSignatures(lines: readonly string[]): Signatures {
-  const signatures = new Map<string, Buffer | WireError>();
+  const signatures = new Map<string, Bytes | WireError>();
   eachMember(lines, (scanner) => {
     let label = '';
-    let signature: Buffer | WireError;
+    let signature: Bytes | WireError;
     try {
       label = scanner.key();
       signature = readSignature(scanner);
@@ -269,7 +269,7 @@ function readSignatures(lines: readonly string[]): Signatures {
 }
 
 /** `=:base64:`, and parameters that say nothing to us. */
-function readSignature(scanner: Scanner): Buffer {
+function readSignature(scanner: Scanner): Bytes {
   scanner.expect(EQUALS);
   scanner.expect(COLON);
   const end = scanner.text.indexOf(':', scanner.at);

@@ -4,10 +4,10 @@
  * Stricter than the RFC in one place, where it leaves the choice to us (section 4.2.7): a Byte Sequence without
  * its padding, or with pad bits that are not zero, is refused. Two spellings of one signature are one too many.
  */
-import type { Buffer } from 'node:buffer';
+import type { Bytes } from './bytes.ts';
 import { Scanner } from './scanner.ts';
 
-/** What JavaScript has no type for; an Integer is a `number`, a Byte Sequence a `Buffer`. */
+/** What JavaScript has no type for; an Integer is a `number`, a Byte Sequence a `Uint8Array`. */
 interface Tagged {
   readonly type: 'decimal' | 'token' | 'date' | 'display';
   readonly value: number | string;
@@ -30,7 +30,7 @@ interface DisplayString extends Tagged {
   readonly value: string;
 }
 
-export type BareItem = number | string | boolean | Buffer | Decimal | Token | SfDate | DisplayString;
+export type BareItem = number | string | boolean | Bytes | Decimal | Token | SfDate | DisplayString;
 export type Parameters = ReadonlyMap<string, BareItem>;
 export interface Item {
   readonly value: BareItem;

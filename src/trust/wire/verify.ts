@@ -2,7 +2,7 @@
  * What must hold of a signature before its key is worth asking for, and the bytes the key is asked about
  * (RFC 9421, sections 2.5 and 3.2). In this order: algorithm, time, coverage, base.
  */
-import { Buffer } from 'node:buffer';
+import { type Bytes, latin1Bytes } from './bytes.ts';
 import { componentValue } from './component-value.ts';
 import type { Component } from './components.ts';
 import { WireError } from './errors.ts';
@@ -116,14 +116,14 @@ function mustCover(covered: ReadonlySet<string>, identifier: string): void {
 export function signatureBase(
   signature: Pick<Signature, 'components' | 'paramsLine'>,
   view: MessageView,
-): Buffer {
+): Bytes {
   return baseOf(signature.components, signature.paramsLine, view);
 }
 
 /** The same before there is a signature. @throws {WireError} as `componentValue` does */
-export function baseOf(components: readonly Component[], paramsLine: string, view: MessageView): Buffer {
+export function baseOf(components: readonly Component[], paramsLine: string, view: MessageView): Bytes {
   let text = '';
   for (const component of components) text += `${component.identifier}: ${componentValue(component, view)}\n`;
   // Every piece is ASCII by now: values were checked, identifiers and parameters are structured fields.
-  return Buffer.from(`${text}"@signature-params": ${paramsLine}`, 'latin1');
+  return latin1Bytes(`${text}"@signature-params": ${paramsLine}`);
 }

@@ -3,8 +3,8 @@ import { generateKeyPairSync } from 'node:crypto';
 import { base58btc } from 'multiformats/bases/base58';
 import { describe, expect, test } from 'vitest';
 import { KeyError, type KeyErrorCode } from '../../../src/trust/keys/errors.ts';
-import type { ImportOptions } from '../../../src/trust/keys/import.ts';
 import { importHmac, importJwk, importMultikey, importSpki } from '../../../src/trust/keys/import.ts';
+import type { ImportOptions } from '../../../src/trust/keys/public-jwk.ts';
 import { generateSigningKey, importSigningJwk } from '../../../src/trust/keys/signing.ts';
 
 function codeOf(run: () => unknown): KeyErrorCode {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { latin1Text } from '../../../src/trust/wire/bytes.ts';
 import type { RequestParts, ResponseParts } from '../../../src/trust/wire/message.ts';
 import { requestView } from '../../../src/trust/wire/message.ts';
 import { prepareSignature } from '../../../src/trust/wire/sign.ts';
@@ -9,7 +10,7 @@ import { GET, PARAMS, signed, verify, withInput } from './support/messages.ts';
 /** The first line of the base: what the one component came to. */
 function lineOf(message: RequestParts | ResponseParts, component: string): string | undefined {
   const { base } = prepareSignature(message, { label: 's', components: [component], params: PARAMS });
-  return base.toString('latin1').split('\n')[0];
+  return latin1Text(base).split('\n')[0];
 }
 const request = (change: Partial<RequestParts>): RequestParts => ({ ...GET, ...change });
 
@@ -107,7 +108,7 @@ describe('the last line is the canonical form of what was received (section 2.3)
       const view = withInput(`sig1=${received}`);
       const signature = selectSignature(view);
       if (signature === null) throw new Error('not found');
-      const lines = signatureBase(signature, view).toString('latin1').split('\n');
+      const lines = latin1Text(signatureBase(signature, view)).split('\n');
       expect(lines.at(-1), time).toBe(`"@signature-params": ${canonical}`);
     }
   });

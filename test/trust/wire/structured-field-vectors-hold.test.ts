@@ -62,7 +62,7 @@ function fromBase32(text: string): Buffer {
 /** Our model to theirs. */
 const bareToJson = (value: BareItem): Json => {
   if (typeof value !== 'object') return value;
-  if (Buffer.isBuffer(value)) return { __type: 'binary', value: base32(value) };
+  if (value instanceof Uint8Array) return { __type: 'binary', value: base32(Buffer.from(value)) };
   if (value.type === 'decimal') return value.value;
   return { __type: value.type === 'display' ? 'displaystring' : value.type, value: value.value };
 };
@@ -84,7 +84,7 @@ const toJson = (type: Vector['header_type'], value: Item | List | Dictionary): u
 const bareFromJson = (value: Json): BareItem => {
   if (typeof value === 'number') return Number.isInteger(value) ? value : { type: 'decimal', value };
   if (typeof value !== 'object') return value;
-  if (value.__type === 'binary') return fromBase32(String(value.value));
+  if (value.__type === 'binary') return new Uint8Array(fromBase32(String(value.value)));
   if (value.__type === 'date') return { type: 'date', value: Number(value.value) };
   return { type: value.__type === 'token' ? 'token' : 'display', value: String(value.value) };
 };
