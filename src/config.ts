@@ -4,9 +4,9 @@
  */
 import { type FSWatcher, readFileSync, watch } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
-import { type Static, Type } from 'typebox';
-import { AgentSchema, checkAgent, type Report, toAgent } from './agents/entry.ts';
+import { checkAgent, type Report, toAgent } from './agents/entry.ts';
 import type { AgentDefinition } from './agents/registry.ts';
+import { type ConfigFile, ConfigSchema } from './config-schema.ts';
 import type { ChainRpcUrl } from './env.ts';
 import {
   type Fault,
@@ -17,58 +17,10 @@ import {
   readYaml,
 } from './policy/located-yaml.ts';
 
-/** Far above what one gateway serves; a generated file that went wrong stops here. */
-const AGENTS_MAX = 1_000;
-const OPERATORS_MAX = 100;
-const CHAINS_MAX = 16;
-const REGISTRIES_MAX = 64;
 /** Editors write a file in several steps; one reload follows the last of them. */
 const SETTLE_MS = 50;
 /** Bind mounts and network file systems send no events, nor does a file that is edited behind a symbolic link. */
 const POLL_MS = 5_000;
-
-const ChainSchema = Type.Object(
-  {
-    id: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
-    registries: Type.Array(
-      Type.Object(
-        {
-          address: Type.String({ pattern: '^0x[0-9a-fA-F]{40}$' }),
-          from_block: Type.Optional(Type.Integer({ minimum: 0 })),
-        },
-        { additionalProperties: false },
-      ),
-      { minItems: 1, maxItems: REGISTRIES_MAX },
-    ),
-    /** `safe`, or the number of blocks on top of one before a new key in it counts. */
-    finality: Type.Optional(
-      Type.Union([Type.Literal('safe'), Type.Integer({ minimum: 0, maximum: 10_000 })]),
-    ),
-  },
-  { additionalProperties: false },
-);
-
-const OperatorDid = Type.String({ pattern: '^did:[a-z0-9]+:', maxLength: 2_048 });
-const OperatorSchema = Type.Union([
-  OperatorDid,
-  Type.Object(
-    { did: OperatorDid, role: Type.Enum(['viewer', 'operator', 'admin']) },
-    { additionalProperties: false },
-  ),
-]);
-
-const ConfigSchema = Type.Object(
-  {
-    apiVersion: Type.Literal('sage/v1'),
-    agents: Type.Array(AgentSchema, { maxItems: AGENTS_MAX }),
-    policy: Type.Optional(Type.String({ minLength: 1 })),
-    chains: Type.Optional(Type.Array(ChainSchema, { maxItems: CHAINS_MAX })),
-    operators: Type.Optional(Type.Array(OperatorSchema, { maxItems: OPERATORS_MAX })),
-  },
-  { additionalProperties: false },
-);
-
-type ConfigFile = Static<typeof ConfigSchema>;
 
 /** Who may use the operators' API by requests that are signed with a key of this DID. */
 export interface OperatorConfig {

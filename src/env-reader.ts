@@ -1,6 +1,6 @@
 /** Reads single variables and gathers what is wrong with them. */
 import { readFileSync } from 'node:fs';
-import type { Variable } from './env.ts';
+import { DECLARATIONS, type Variable } from './env-variables.ts';
 
 /** More is no secret but a wrong file. */
 const SECRET_FILE_LENGTH_MAX = 8_192;
@@ -21,26 +21,33 @@ export class EnvReader {
     return value === undefined || value === '' ? null : value;
   }
 
-  integer(name: Variable, fallback: number, min: number, max: number): number {
-    const text = this.text(name);
-    if (text === null) return fallback;
+  /** The default where nothing is given. @throws {RangeError} for a variable that is declared without one */
+  textOr(name: Variable): string {
+    const value = this.text(name) ?? DECLARATIONS.get(name)?.fallback;
+    if (typeof value !== 'string') throw new RangeError(`${name} has no default`);
+    return value;
+  }
+
+  integer(name: Variable): number {
+    const [min, max] = DECLARATIONS.get(name)?.range ?? [0, 0];
+    const text = this.textOr(name);
     const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
     if (value >= min && value <= max) return value;
     this.faults.push(`${name} must be a whole number from ${min} to ${max}, not "${text}"`);
-    return fallback;
+    return Number(DECLARATIONS.get(name)?.fallback);
   }
 
-  choice<T extends string>(name: Variable, fallback: T, choices: readonly T[]): T {
-    const text = this.text(name);
-    if (text === null) return fallback;
+  choice<T extends string>(name: Variable, choices: readonly [T, ...T[]]): T {
+    const text = this.textOr(name);
     const found = choices.find((choice) => choice === text);
     if (found !== undefined) return found;
     this.faults.push(`${name} must be one of ${choices.join(', ')}, not "${text}"`);
-    return fallback;
+    const { fallback } = DECLARATIONS.get(name) ?? {};
+    return choices.find((choice) => choice === fallback) ?? choices[0];
   }
 
-  flag(name: Variable, fallback: boolean): boolean {
-    return this.choice(name, fallback ? 'true' : 'false', ['true', 'false']) === 'true';
+  flag(name: Variable): boolean {
+    return this.choice(name, ['true', 'false']) === 'true';
   }
 
   url(name: Variable, text: string, protocols: readonly string[]): URL | null {

@@ -1,11 +1,12 @@
 /**
- * The process's configuration: the only reader of `process.env`. Every variable is declared once, in `VARIABLES`,
- * which `.env.example` is tested against; all faults are reported in one message.
+ * The process's configuration: the only reader of `process.env`. Every variable is declared once, in
+ * `env-variables.ts`; all faults are reported in one message.
  */
 import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { EnvReader } from './env-reader.ts';
 import { checkSafety, isLoopback } from './env-safety.ts';
+import { LOG_LEVELS } from './env-variables.ts';
 
 export interface Env {
   readonly host: string;
@@ -67,7 +68,6 @@ export interface ChainRpcUrl {
   readonly url: string;
 }
 
-export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Thrown by `readEnv`; its message lists every fault, one a line, and never repeats a secret's value. */
@@ -81,55 +81,6 @@ export class EnvError extends Error {
     this.faults = faults;
   }
 }
-
-/** Names in the order of `.env.example`. */
-export const VARIABLES = [
-  'HOST',
-  'PORT',
-  'TLS_CERT_FILE',
-  'TLS_KEY_FILE',
-  'PUBLIC_ORIGINS',
-  'SAGE_ENV',
-  'TRUSTED_PROXIES',
-  'CONFIG_FILE',
-  'DATA_DIR',
-  'DATABASE_URL',
-  'DATABASE_URL_FILE',
-  'DATABASE_POOL_MAX',
-  'DATABASE_STATEMENT_TIMEOUT_MS',
-  'REDIS_URL',
-  'REDIS_URL_FILE',
-  'CLUSTER_SECRET',
-  'CLUSTER_SECRET_FILE',
-  'CHAIN_RPC_URLS',
-  'CHAIN_POLL_INTERVAL_MS',
-  'REGION_DATABASE_FILE',
-  'OPERATOR_API_KEY',
-  'OPERATOR_API_KEY_FILE',
-  'OIDC_ISSUER',
-  'OIDC_AUDIENCE',
-  'OIDC_ROLE_CLAIM',
-  'CORS_ORIGINS',
-  'DECISION_LOG_PER_SECOND',
-  'DECISION_LOG_ROWS',
-  'DECISION_LOG_DAYS',
-  'ALLOW_PRIVATE_DID_HOSTS',
-  'EXPLAIN_REFUSALS',
-  'SIGNATURE_MAX_AGE_SECONDS',
-  'CLOCK_SKEW_SECONDS',
-  'BODY_BUFFER_BYTES',
-  'BODY_BUFFER_TOTAL_BYTES',
-  'BODY_IDLE_TIMEOUT_MS',
-  'MAX_HEADER_BYTES',
-  'MAX_CONNECTIONS',
-  'HEADERS_TIMEOUT_MS',
-  'KEEP_ALIVE_TIMEOUT_MS',
-  'DRAIN_TIMEOUT_MS',
-  'LOG_LEVEL',
-  'OTEL_EXPORTER_OTLP_ENDPOINT',
-  'OTEL_SERVICE_NAME',
-] as const;
-export type Variable = (typeof VARIABLES)[number];
 
 function readTls(read: EnvReader): Env['tls'] {
   const named = [read.text('TLS_CERT_FILE'), read.text('TLS_KEY_FILE')];
@@ -175,7 +126,7 @@ function readOrigins(read: EnvReader, name: 'PUBLIC_ORIGINS' | 'CORS_ORIGINS'): 
 function readOidc(read: EnvReader): OidcSettings | null {
   const issuer = read.text('OIDC_ISSUER');
   const audience = read.text('OIDC_AUDIENCE');
-  const roleClaim = read.text('OIDC_ROLE_CLAIM') ?? 'sage_role';
+  const roleClaim = read.textOr('OIDC_ROLE_CLAIM');
   if (issuer === null && audience === null) return null;
   if (issuer === null || audience === null) {
     read.faults.push('OIDC_ISSUER and OIDC_AUDIENCE must be given together');
@@ -205,7 +156,7 @@ function readChainUrls(read: EnvReader): ChainRpcUrl[] {
  */
 export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
   const read = new EnvReader(source);
-  const host = read.text('HOST') ?? '127.0.0.1';
+  const host = read.textOr('HOST');
   if (isIP(host) === 0 && host !== 'localhost')
     read.faults.push(`HOST must be an IP address or localhost, not "${host}"`);
   const redisUrl = read.secret('REDIS_URL');
@@ -216,42 +167,42 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
   if (otlpEndpoint !== null) read.url('OTEL_EXPORTER_OTLP_ENDPOINT', otlpEndpoint, ['http:', 'https:']);
   const env: Env = {
     host,
-    port: read.integer('PORT', 8080, 0, 65_535),
+    port: read.integer('PORT'),
     tls: readTls(read),
     publicOrigins: readOrigins(read, 'PUBLIC_ORIGINS'),
-    sageEnv: read.choice('SAGE_ENV', 'production', ['production', 'development']),
+    sageEnv: read.choice('SAGE_ENV', ['production', 'development']),
     trustedProxies: read.text('TRUSTED_PROXIES') ?? '',
-    configFile: read.text('CONFIG_FILE') ?? './sage.yaml',
-    dataDir: read.text('DATA_DIR') ?? '.',
+    configFile: read.textOr('CONFIG_FILE'),
+    dataDir: read.textOr('DATA_DIR'),
     redisUrl,
     clusterSecret: read.secret('CLUSTER_SECRET'),
     chainRpcUrls: readChainUrls(read),
     regionDatabaseFile: read.text('REGION_DATABASE_FILE'),
     operatorApiKey: read.secret('OPERATOR_API_KEY'),
-    explainRefusals: read.flag('EXPLAIN_REFUSALS', false),
-    logLevel: read.choice('LOG_LEVEL', 'info', LOG_LEVELS),
+    explainRefusals: read.flag('EXPLAIN_REFUSALS'),
+    logLevel: read.choice('LOG_LEVEL', LOG_LEVELS),
     otlpEndpoint,
-    otelServiceName: read.text('OTEL_SERVICE_NAME') ?? 'sage-gateway',
-    drainTimeoutMs: read.integer('DRAIN_TIMEOUT_MS', 10_000, 100, 600_000),
-    bodyBufferBytes: read.integer('BODY_BUFFER_BYTES', 1_048_576, 1_024, 268_435_456),
-    bodyBufferTotalBytes: read.integer('BODY_BUFFER_TOTAL_BYTES', 134_217_728, 1_048_576, 17_179_869_184),
-    bodyIdleTimeoutMs: read.integer('BODY_IDLE_TIMEOUT_MS', 15_000, 100, 600_000),
-    maxHeaderBytes: read.integer('MAX_HEADER_BYTES', 32_768, 4_096, 262_144),
-    maxConnections: read.integer('MAX_CONNECTIONS', 10_000, 1, 1_000_000),
-    headersTimeoutMs: read.integer('HEADERS_TIMEOUT_MS', 10_000, 100, 600_000),
-    keepAliveTimeoutMs: read.integer('KEEP_ALIVE_TIMEOUT_MS', 72_000, 1_000, 600_000),
-    signatureMaxAgeSeconds: read.integer('SIGNATURE_MAX_AGE_SECONDS', 60, 1, 300),
-    clockSkewSeconds: read.integer('CLOCK_SKEW_SECONDS', 5, 0, 60),
-    chainPollIntervalMs: read.integer('CHAIN_POLL_INTERVAL_MS', 1_000, 50, 60_000),
+    otelServiceName: read.textOr('OTEL_SERVICE_NAME'),
+    drainTimeoutMs: read.integer('DRAIN_TIMEOUT_MS'),
+    bodyBufferBytes: read.integer('BODY_BUFFER_BYTES'),
+    bodyBufferTotalBytes: read.integer('BODY_BUFFER_TOTAL_BYTES'),
+    bodyIdleTimeoutMs: read.integer('BODY_IDLE_TIMEOUT_MS'),
+    maxHeaderBytes: read.integer('MAX_HEADER_BYTES'),
+    maxConnections: read.integer('MAX_CONNECTIONS'),
+    headersTimeoutMs: read.integer('HEADERS_TIMEOUT_MS'),
+    keepAliveTimeoutMs: read.integer('KEEP_ALIVE_TIMEOUT_MS'),
+    signatureMaxAgeSeconds: read.integer('SIGNATURE_MAX_AGE_SECONDS'),
+    clockSkewSeconds: read.integer('CLOCK_SKEW_SECONDS'),
+    chainPollIntervalMs: read.integer('CHAIN_POLL_INTERVAL_MS'),
     databaseUrl,
-    databasePoolMax: read.integer('DATABASE_POOL_MAX', 10, 2, 200),
-    databaseStatementTimeoutMs: read.integer('DATABASE_STATEMENT_TIMEOUT_MS', 2_000, 50, 60_000),
-    decisionLogPerSecond: read.integer('DECISION_LOG_PER_SECOND', 200, 0, 10_000),
-    decisionLogRows: read.integer('DECISION_LOG_ROWS', 100_000, 1_000, 100_000_000),
-    decisionLogDays: read.integer('DECISION_LOG_DAYS', 30, 1, 3_650),
+    databasePoolMax: read.integer('DATABASE_POOL_MAX'),
+    databaseStatementTimeoutMs: read.integer('DATABASE_STATEMENT_TIMEOUT_MS'),
+    decisionLogPerSecond: read.integer('DECISION_LOG_PER_SECOND'),
+    decisionLogRows: read.integer('DECISION_LOG_ROWS'),
+    decisionLogDays: read.integer('DECISION_LOG_DAYS'),
     corsOrigins: readOrigins(read, 'CORS_ORIGINS'),
     oidc: readOidc(read),
-    allowPrivateDidHosts: read.flag('ALLOW_PRIVATE_DID_HOSTS', false),
+    allowPrivateDidHosts: read.flag('ALLOW_PRIVATE_DID_HOSTS'),
   };
   checkSafety(env, read.faults);
   if (read.faults.length > 0) throw new EnvError(read.faults);

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { readEnv, VARIABLES } from '../src/env.ts';
+import { readEnv } from '../src/env.ts';
+import { VARIABLES } from '../src/env-variables.ts';
 
 const LINE = /^(#?)([A-Z][A-Z0-9_]*)=(.*)$/;
 const lines = readFileSync(new URL('../.env.example', import.meta.url), 'utf8')

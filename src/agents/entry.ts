@@ -5,36 +5,102 @@ import type { AgentDefinition } from './registry.ts';
 const UPSTREAMS_MAX = 64;
 const ALLOW_MAX = 10_000;
 
-const Milliseconds = (fallback: number, maximum = 3_600_000) =>
-  Type.Integer({ minimum: 1, maximum, default: fallback });
+const strict = { additionalProperties: false } as const;
 
-const UpstreamSchema = Type.Union([
-  Type.String({ minLength: 1 }),
-  Type.Object(
-    { url: Type.String(), protocol: Type.Optional(Type.Enum(['http/1.1', 'h2'])) },
-    { additionalProperties: false },
-  ),
-]);
+const Milliseconds = (fallback: number, description: string) =>
+  Type.Integer({ minimum: 1, maximum: 3_600_000, default: fallback, description });
+
+/** One instance, where more is to be said of it than its origin. */
+export const UpstreamSchema = Type.Object(
+  {
+    url: Type.String({
+      title: 'an `http:` or `https:` origin',
+      description: 'where the instance listens',
+    }),
+    protocol: Type.Optional(
+      Type.Enum(['http/1.1', 'h2'], {
+        default: 'http/1.1',
+        description: '`h2` is by prior knowledge over `http:`, by ALPN over `https:`',
+      }),
+    ),
+  },
+  strict,
+);
 
 /** One agent in the words of `sage.yaml`, which the operators' API speaks too. */
 export const AgentSchema = Type.Object(
   {
-    id: Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{0,62}$' }),
-    did: Type.Optional(Type.String({ pattern: '^did:[a-z0-9]+:' })),
-    upstreams: Type.Array(UpstreamSchema, { minItems: 1, maxItems: UPSTREAMS_MAX }),
-    authentication: Type.Optional(Type.Enum(['required', 'none'])),
-    allow: Type.Optional(
-      Type.Array(Type.String({ pattern: '^(\\*|did:[a-z0-9]+:)' }), { maxItems: ALLOW_MAX }),
+    id: Type.String({
+      pattern: '^[a-z0-9][a-z0-9._-]{0,62}$',
+      title: '1 to 63 of `a-z 0-9 . _ -`, the first a letter or digit',
+      description: 'what stands in the path; used once',
+    }),
+    did: Type.Optional(
+      Type.String({
+        pattern: '^did:[a-z0-9]+:',
+        title: 'a DID',
+        description: "the agent's own identity; shown to operators, not used yet",
+      }),
     ),
-    body: Type.Optional(Type.Enum(['buffer', 'stream'])),
-    on_nonce_store_down: Type.Optional(Type.Enum(['refuse', 'refuse_unsafe'])),
-    connect_timeout_ms: Type.Optional(Milliseconds(2_000)),
-    response_timeout_ms: Type.Optional(Milliseconds(30_000)),
-    body_idle_timeout_ms: Type.Optional(Milliseconds(300_000)),
-    retries: Type.Optional(Type.Integer({ minimum: 0, maximum: 5 })),
-    websocket_max_message_bytes: Type.Optional(Type.Integer({ minimum: 1, maximum: 67_108_864 })),
+    upstreams: Type.Array(Type.Union([Type.String({ minLength: 1 }), UpstreamSchema]), {
+      minItems: 1,
+      maxItems: UPSTREAMS_MAX,
+      description: 'its instances, each once, which take turns: an origin, or an entry as below',
+    }),
+    authentication: Type.Optional(
+      Type.Enum(['required', 'none'], {
+        default: 'required',
+        description:
+          'with `none` nobody is identified: only rules of the policy that name no `did` can match. `allow` may not stand beside it',
+      }),
+    ),
+    allow: Type.Optional(
+      Type.Array(Type.String({ pattern: '^(\\*|did:[a-z0-9]+:)' }), {
+        maxItems: ALLOW_MAX,
+        'x-absent': 'nobody',
+        description: 'who may call when there is no policy: DIDs, or their beginning and `*`',
+      }),
+    ),
+    body: Type.Optional(
+      Type.Enum(['buffer', 'stream'], {
+        default: 'buffer',
+        description:
+          '`buffer`: at most `BODY_BUFFER_BYTES`, proven before the agent sees a byte. `stream`: forwarded as it comes, the last chunk withheld until the digest matches; the agent must not act on a body that has not ended',
+      }),
+    ),
+    on_nonce_store_down: Type.Optional(
+      Type.Enum(['refuse', 'refuse_unsafe'], {
+        default: 'refuse_unsafe',
+        description:
+          'when Redis cannot be asked: refuse every request, or serve GET, HEAD and OPTIONS, whose replays are then noticed by each node for itself',
+      }),
+    ),
+    connect_timeout_ms: Type.Optional(
+      Milliseconds(2_000, 'until the request is on a connection, waiting for a free one included'),
+    ),
+    response_timeout_ms: Type.Optional(Milliseconds(30_000, "from then until the agent's response head")),
+    body_idle_timeout_ms: Type.Optional(
+      Milliseconds(300_000, 'the longest silence within a body, whichever side is silent'),
+    ),
+    retries: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 5,
+        default: 1,
+        description:
+          'further tries where that is safe: what was never sent, and idempotent methods whose connection broke',
+      }),
+    ),
+    websocket_max_message_bytes: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 67_108_864,
+        default: 1_048_576,
+        description: 'a larger message closes the WebSocket with 1009',
+      }),
+    ),
   },
-  { additionalProperties: false },
+  strict,
 );
 
 export type AgentEntry = Static<typeof AgentSchema>;

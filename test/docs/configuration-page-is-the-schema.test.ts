@@ -1,13 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { type Config, parseConfig } from '../../src/config.ts';
-import { fileUrl, page, section, tableRows } from './markdown.ts';
+import { page, section, tableRows } from './markdown.ts';
 
 const PAGE = page('docs/configuration.md');
-const SOURCE = ['src/config.ts', 'src/agents/entry.ts']
-  .map((path) => readFileSync(fileUrl(path), 'utf8'))
-  .join('\n');
-
 interface Row {
   readonly key: string;
   readonly fallback: string;
@@ -22,15 +17,6 @@ function rowsOf(heading: string): Row[] {
       fallback: fallback.replaceAll('`', ''),
       bounds,
     }));
-}
-
-/** The keys of `const <name> = …;` in the source, by their indentation: the schema itself is not exported. */
-function keysOf(name: string, indentation: number): string[] {
-  const start = SOURCE.indexOf(`const ${name} = `);
-  const text = SOURCE.slice(start, SOURCE.indexOf('\n);', start));
-  return [...text.matchAll(new RegExp(`^ {${indentation}}(\\w+): (?:Type|Milliseconds)`, 'gm'))].map(
-    (match) => match[1] ?? '',
-  );
 }
 
 type Entry = Record<string, unknown>;
@@ -50,17 +36,6 @@ const place = (heading: string): 'agent' | 'chain' | 'registry' =>
 const number = (text: string): number => Number(text.replaceAll(',', ''));
 
 describe('the keys', () => {
-  test.each([
-    ['### The file', 'ConfigSchema', 4],
-    ['### An agent', 'AgentSchema', 4],
-    ['### A chain', 'ChainSchema', 4],
-    ['### A registry', 'ChainSchema', 10],
-  ] as const)('of "%s" are those of %s', (heading, schema, indentation) => {
-    const keys = keysOf(schema, indentation);
-    expect(keys.length).toBeGreaterThan(1);
-    expect(rowsOf(heading).map(({ key }) => key)).toEqual(keys);
-  });
-
   test('of an upstream are those that parse', () => {
     const keys = rowsOf('### An upstream').map(({ key }) => key);
     expect(keys).toEqual(['url', 'protocol']);

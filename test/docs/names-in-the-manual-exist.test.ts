@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { VARIABLES } from '../../src/env.ts';
+import { VARIABLES } from '../../src/env-variables.ts';
 import {
   allPages,
   codeBlocks,

@@ -1,0 +1,105 @@
+/**
+ * The shape of `sage.yaml`. `docs/configuration.md` and `docs/schema/sage.json` are written from it (`npm run docs`):
+ * `title` says what a value must be, in faults too; `description` what it means; `x-absent` what its absence means.
+ */
+import { type Static, Type } from 'typebox';
+import { AgentSchema } from './agents/entry.ts';
+
+/** Far above what one gateway serves; a generated file that went wrong stops here. */
+const AGENTS_MAX = 1_000;
+const CHAINS_MAX = 16;
+const REGISTRIES_MAX = 64;
+const OPERATORS_MAX = 100;
+
+const strict = { additionalProperties: false } as const;
+
+export const RegistrySchema = Type.Object(
+  {
+    address: Type.String({
+      pattern: '^0x[0-9a-fA-F]{40}$',
+      title: '`0x` and 40 hex digits',
+      description: 'the contract',
+    }),
+    from_block: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        default: 0,
+        description: 'its deployment; nothing before is read, which makes cold look-ups cheap',
+      }),
+    ),
+  },
+  strict,
+);
+
+export const ChainSchema = Type.Object(
+  {
+    id: Type.Integer({
+      minimum: 1,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description: 'the EIP-155 chain id',
+    }),
+    registries: Type.Array(RegistrySchema, {
+      minItems: 1,
+      maxItems: REGISTRIES_MAX,
+      description: 'the ERC-8004 registries whose agents may call',
+    }),
+    finality: Type.Optional(
+      Type.Union([Type.Literal('safe'), Type.Integer({ minimum: 0, maximum: 10_000 })], {
+        default: 'safe',
+        title: '`safe`, or 0 to 10,000',
+        description:
+          'when a new key counts: in a block the chain calls safe, or under so many blocks. What takes a key away counts at once',
+      }),
+    ),
+  },
+  strict,
+);
+
+const Did = {
+  pattern: '^did:[a-z0-9]+:',
+  maxLength: 2_048,
+  title: 'a DID',
+  description: 'whose keys sign the requests',
+};
+
+export const OperatorSchema = Type.Object(
+  {
+    did: Type.String(Did),
+    role: Type.Enum(['viewer', 'operator', 'admin'], { description: 'what they may do' }),
+  },
+  strict,
+);
+
+export const ConfigSchema = Type.Object(
+  {
+    apiVersion: Type.Literal('sage/v1', { description: 'the form of this file' }),
+    agents: Type.Array(AgentSchema, {
+      maxItems: AGENTS_MAX,
+      description: "who is served under `/agents/<id>/`; the operators' API can add more",
+    }),
+    policy: Type.Optional(
+      Type.String({
+        minLength: 1,
+        title: 'a path',
+        description:
+          '[policy file](../src/policy/README.md), relative to this file. With one, it decides alone: no `allow` list is read. Without one, the lists decide',
+      }),
+    ),
+    chains: Type.Optional(
+      Type.Array(ChainSchema, {
+        maxItems: CHAINS_MAX,
+        description: 'where did:sage callers are registered; each needs an endpoint in `CHAIN_RPC_URLS`',
+      }),
+    ),
+    operators: Type.Optional(
+      Type.Array(Type.Union([Type.String(Did), OperatorSchema]), {
+        maxItems: OPERATORS_MAX,
+        description:
+          "DIDs whose signed requests open the operators' API: a DID, which gets the role `operator`, or an entry as below",
+      }),
+    ),
+  },
+  strict,
+);
+
+export type ConfigFile = Static<typeof ConfigSchema>;

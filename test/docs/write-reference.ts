@@ -1,0 +1,14 @@
+/** `npm run docs`: writes what the manual takes from the schemas. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { fileUrl, page } from './markdown.ts';
+import { envExample, SCHEMAS, writeParts } from './reference.ts';
+
+const CONFIGURATION = 'docs/configuration.md';
+const written: Readonly<Record<string, string>> = {
+  [CONFIGURATION]: writeParts(page(CONFIGURATION).text),
+  '.env.example': envExample(),
+  ...Object.fromEntries(Object.entries(SCHEMAS).map(([path, write]) => [path, write()])),
+};
+mkdirSync(fileUrl('docs/schema/'), { recursive: true });
+for (const [path, text] of Object.entries(written)) writeFileSync(fileUrl(path), text);
+console.log(`written: ${Object.keys(written).join(', ')}`);
