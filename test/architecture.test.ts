@@ -27,7 +27,7 @@ function readTable(): Map<string, Set<string>> {
   for (const line of readFileSync(join(SRC, 'README.md'), 'utf8').split('\n')) {
     const match = /^\| `(\w+)\/` *\|[^|]*\|([^|]*)\|$/.exec(line);
     if (match === null) continue;
-    table.set(match[1]!, new Set([...match[2]!.matchAll(/`([\w.]+)`/g)].map((m) => m[1]!)));
+    table.set(match[1]!, new Set([...match[2]!.matchAll(/`([\w.-]+)`/g)].map((m) => m[1]!)));
   }
   return table;
 }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { base58btc } from 'multiformats/bases/base58';
 import { WebSocket } from 'ws';
+import { VARIABLES } from '../../env-variables.ts';
 import { type Signer, signRequest } from '../../sdk/sign-request.ts';
 import { type Anvil, startAnvil } from '../../trust/chain/anvil.ts';
 import { KEY_FLAGS } from '../../trust/chain/key-slot.ts';
@@ -226,6 +227,7 @@ async function writeFiles(
   return {
     ca,
     environment: (name, port) => ({
+      ...Object.fromEntries(VARIABLES.map((variable) => [variable, null])),
       HOST: '127.0.0.1',
       PORT: String(port),
       PUBLIC_ORIGINS: `https://127.0.0.1:${port},${SHARED_ORIGIN}`,
@@ -237,11 +239,6 @@ async function writeFiles(
       REDIS_URL: redisUrl,
       CLUSTER_SECRET: clusterSecret,
       LOG_LEVEL: 'fatal',
-      EXPLAIN_REFUSALS: 'false',
-      OPERATOR_API_KEY: null,
-      TRUSTED_PROXIES: null,
-      REGION_DATABASE_FILE: null,
-      SAGE_ENV: 'production',
     }),
   };
 }
