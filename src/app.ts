@@ -145,13 +145,16 @@ async function registerPath(app: FastifyInstance, parts: Parts, metrics: Metrics
   keys.resolver.onRevoked((did, stillValid) => void closeRevoked(app.exchanges, did, stillValid));
   // watch
   await app.register(operatorPlugin, {
-    apiKey: env.operatorApiKey,
-    openOnLoopback: env.sageEnv === 'development',
-    addressOf,
+    access: { apiKey: env.operatorApiKey, openOnLoopback: env.sageEnv === 'development' },
+    ports: {
+      agents: { list: () => parts.config.agents },
+      circuits: { list: () => app.circuits.list() },
+    },
     health,
     metrics,
-    circuits: () => app.circuits.list(),
-    agents: () => parts.config.agents,
+    database: null,
+    addressOf,
+    now,
   });
   app.drain.onDrain(() => health.drain());
   app.addHook('onListen', async () => {

@@ -131,12 +131,14 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const app = Fastify({ trustProxy: options.trustProxy ?? false });
   await app.register(telemetryPlugin, { metrics, logger, tracing: options.tracing ?? null });
   await app.register(operatorPlugin, {
-    apiKey: options.apiKey === undefined ? API_KEY : options.apiKey,
-    openOnLoopback: options.openOnLoopback ?? false,
+    access: {
+      apiKey: options.apiKey === undefined ? API_KEY : options.apiKey,
+      openOnLoopback: options.openOnLoopback ?? false,
+    },
+    ports: { agents: { list: () => AGENTS }, circuits: { list: () => CIRCUITS } },
     health,
     metrics,
-    circuits: () => CIRCUITS,
-    agents: () => AGENTS,
+    database: null,
   });
   const origin = await app.listen({ host: '127.0.0.1', port: 0 });
   const ask = (path: string): Promise<Response> =>

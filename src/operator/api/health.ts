@@ -28,7 +28,7 @@ export function openHealthRoutes(app: FastifyInstance, health: Health): void {
 
 /** `/health/detailed`: for operators. */
 export function detailedHealthRoutes(app: FastifyInstance, health: Health): void {
-  app.get('/health/detailed', (_request, reply) => {
+  app.get('/health/detailed', { config: { scope: 'telemetry:read' } }, (_request, reply) => {
     const snapshot = health.snapshot();
     return answer(reply, snapshot.status, snapshot);
   });
