@@ -17,6 +17,9 @@ const CATALOGUE = {
 
 export type KeyErrorCode = keyof typeof CATALOGUE;
 
+/** The catalogue as data, for those who show or document it. */
+export const KEY_ERRORS: Readonly<Record<KeyErrorCode, string>> = CATALOGUE;
+
 /** Carries no stack: with did:key and did:jwk a stranger brings the key, as often as he likes. */
 export class KeyError extends Error {
   readonly code: KeyErrorCode;
