@@ -1,5 +1,4 @@
 import { spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import {
   accessSync,
   constants,
@@ -10,7 +9,6 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -18,6 +16,7 @@ import { startAgent, type TestAgent } from '../e2e/support/agent.ts';
 import { newCaller, signed } from '../e2e/support/callers.ts';
 import { send } from '../e2e/support/clients.ts';
 import { type HowToStart, spawnGateway } from '../e2e/support/process.ts';
+import { freePort } from '../support/free-port.ts';
 import { configOf, nextSecond } from '../support/gateway.ts';
 import { contextFiles, parseDockerfile } from './support/dockerfile.ts';
 import { followDockerfile, type Image } from './support/follow-dockerfile.ts';
@@ -103,10 +102,7 @@ describe('what is built by its lines', () => {
       configOf({ agents: [`{ id: echo, upstreams: ["${agent.url}"], allow: ["did:key:*"] }`] }),
     );
     accessSync(file, constants.R_OK);
-    const probe = createServer().listen(0, '127.0.0.1');
-    await once(probe, 'listening');
-    const { port } = probe.address() as AddressInfo;
-    probe.close();
+    const port = await freePort();
     const origin = 'http://gateway.example';
     // What the image leaves to whoever runs it; and here, where there is no container around it, loopback.
     const own = {

@@ -4,11 +4,27 @@
  * put. No line runs as root: when the tests do, lines run as the image's user.
  */
 import { execFile } from 'node:child_process';
-import { chmodSync, constants, copyFileSync, cpSync, mkdirSync, mkdtempSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  constants,
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { promisify } from 'node:util';
-import { assignments, contextFiles, execForm, type Instruction, parseDockerfile } from './dockerfile.ts';
+import {
+  assignments,
+  contextFiles,
+  execForm,
+  type Instruction,
+  parseDockerfile,
+  type Stage,
+} from './dockerfile.ts';
 
 const run = promisify(execFile);
 /** `npm ci` of everything, on a busy machine and with a cold cache. */
@@ -44,8 +60,8 @@ interface Builder {
   readonly stages: Map<string, State>;
   /** Whom lines run as, when we may choose. */
   readonly uid: number | undefined;
-  readonly path: string;
-  readonly cache: string | undefined;
+  /** Of the lines that run: how this machine's npm and Node get at their registry, and where the base's programs are. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 const within = (state: State, path: string): string =>
@@ -85,14 +101,7 @@ async function runLine(builder: Builder, state: State, line: string): Promise<vo
   if (absolute !== null) throw new Error(`a RUN line with an absolute path cannot be followed: ${line}`);
   await run('/bin/sh', ['-c', line], {
     cwd: within(state, '.'),
-    env: {
-      PATH: builder.path,
-      HOME: builder.clean,
-      npm_config_prefer_offline: 'true',
-      npm_config_update_notifier: 'false',
-      ...(builder.cache === undefined ? {} : { npm_config_cache: builder.cache }),
-      ...state.env,
-    },
+    env: { ...builder.env, ...state.env },
     timeout: RUN_TIMEOUT_MS,
     ...(builder.uid === undefined ? {} : { uid: builder.uid, gid: builder.uid }),
   });
@@ -127,15 +136,30 @@ async function prepare(project: string, ignore: string, uid: number | undefined)
     mkdirSync(dirname(join(context, file)), { recursive: true });
     cpSync(join(project, file), join(context, file));
   }
-  const path = `${bin}:/usr/local/bin:/usr/bin:/bin`;
-  const builder = { context, clean, stages: new Map<string, State>(), uid, path };
-  if (uid === undefined) return { ...builder, cache: undefined };
+  const settings = await Promise.all(['registry', 'cafile'].map((name) => npmSetting(name)));
+  const env: Record<string, string> = {
+    PATH: `${bin}:/usr/local/bin:/usr/bin:/bin`,
+    HOME: clean,
+    npm_config_prefer_offline: 'true',
+    npm_config_update_notifier: 'false',
+    ...Object.fromEntries(settings),
+  };
+  const authorities = process.env.NODE_EXTRA_CA_CERTS;
+  if (authorities !== undefined) env.NODE_EXTRA_CA_CERTS = authorities;
+  const builder = { context, clean, stages: new Map<string, State>(), uid, env };
+  if (uid === undefined) return builder;
   // npm's cache of the user who runs the tests, which another may not read.
   const cache = join(clean, 'npm-cache');
-  const { stdout } = await run('npm', ['config', 'get', 'cache'], { cwd: clean });
-  await run('cp', ['-r', stdout.trim(), cache]).catch(() => mkdirSync(cache, { recursive: true }));
+  const [, theirs] = await npmSetting('cache');
+  await run('cp', ['-r', theirs, cache]).catch(() => mkdirSync(cache, { recursive: true }));
   await give(cache, uid);
-  return { ...builder, cache };
+  return { ...builder, env: { ...env, npm_config_cache: cache } };
+}
+
+async function npmSetting(name: string): Promise<readonly [variable: string, value: string]> {
+  const { stdout } = await run('npm', ['config', 'get', name], { cwd: tmpdir() });
+  const value = stdout.trim();
+  return [`npm_config_${name}`, value === 'null' ? '' : value];
 }
 
 /** Follows every line of `dockerfile`, with the files of `project` that `ignore` lets in. */
@@ -144,6 +168,15 @@ export async function followDockerfile(project: string, dockerfile: string, igno
   const user = stages.at(-1)?.instructions.findLast(({ name }) => name === 'USER')?.rest ?? '0';
   const uid = process.getuid?.() === 0 ? Number(user.split(':')[0]) : undefined;
   const builder = await prepare(project, ignore, uid);
+  try {
+    return await followStages(builder, stages);
+  } catch (error) {
+    rmSync(builder.clean, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function followStages(builder: Builder, stages: readonly Stage[]): Promise<Image> {
   let state: State | null = null;
   for (const [at, stage] of stages.entries()) {
     const root = join(builder.clean, `stage-${at}`);
@@ -158,8 +191,8 @@ export async function followDockerfile(project: string, dockerfile: string, igno
   return {
     root: state.root,
     folder: within(state, '.'),
-    env: { PATH: builder.path, ...state.env },
-    uid,
+    env: { PATH: builder.env.PATH ?? '', ...state.env },
+    uid: builder.uid,
     user: state.user,
     command: [file, ...args],
     healthCheck: [check, ...checkArgs],
