@@ -9,9 +9,9 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DCLinter } from 'dclint';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import { readEnv } from '../../src/env.ts';
@@ -19,6 +19,22 @@ import { VARIABLES } from '../../src/env-variables.ts';
 import { selfSigned } from '../support/tls.ts';
 import { COMPOSE_FILES, placeOf, readCompose, serviceOf } from './support/compose.ts';
 import { assignments, parseDockerfile } from './support/dockerfile.ts';
+
+/** The part of dclint that is used; its own declarations leave the messages untyped. */
+interface Dclint {
+  readonly DCLinter: new (options: {
+    rules: Readonly<Record<string, 0>>;
+    quiet: boolean;
+    debug: boolean;
+    exclude: readonly string[];
+  }) => {
+    lintFiles(
+      paths: readonly string[],
+      recursive: boolean,
+    ): readonly { messages: readonly { rule: string; line: number; message: string }[] }[];
+  };
+}
+const { DCLinter }: Dclint = createRequire(import.meta.url)('dclint');
 
 const INPUTS = { PUBLIC_ORIGINS: 'https://gateway.example', SAGE_IMAGE: 'sage-gateway:0.1.0' };
 const SECRETS = '/run/secrets/';
@@ -46,16 +62,9 @@ describe('by the schema of the Compose Specification', () => {
     'top-level-properties-order',
   ];
   const rules: Record<string, 0> = Object.fromEntries(OFF.map((name) => [name, 0]));
-  interface Message {
-    readonly rule: string;
-    readonly line: number;
-    readonly message: string;
-  }
   const faultsOf = (path: string): string[] => {
     const linter = new DCLinter({ rules, quiet: true, debug: false, exclude: [] });
-    const messages: Message[] = linter
-      .lintFiles([path], false)
-      .flatMap((result: { messages: Message[] }) => result.messages);
+    const messages = linter.lintFiles([path], false).flatMap((result) => result.messages);
     return messages.map(({ rule, message, line }) => `${rule}:${line} ${message}`);
   };
 
