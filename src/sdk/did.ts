@@ -5,7 +5,7 @@ import { KeyError } from '../trust/keys/errors.ts';
 import { type CheckedJwk, checkJwk } from '../trust/keys/public-jwk.ts';
 import { isPublishedTestKey } from '../trust/keys/thumbprint-text.ts';
 import { decodeBase64Url, encodeBase64Url } from '../trust/wire/bytes.ts';
-import { decodeBase58, encodeBase58 } from './base58.ts';
+import { BASE58_LENGTH_MAX, decodeBase58, encodeBase58 } from './base58.ts';
 import { compress, decompress } from './curve-point.ts';
 import { SdkError } from './errors.ts';
 import { type Jwk, membersOf, publicMembers } from './jwk.ts';
@@ -118,6 +118,8 @@ function usable(jwk: Readonly<Record<string, unknown>>): CheckedJwk {
 }
 
 function jwkOfMultikey(id: string): Record<string, unknown> {
+  if (id.length > BASE58_LENGTH_MAX)
+    throw new DidError('key_unsupported', 'the did:key is too long for any key accepted');
   const bytes = decodeBase58(id.slice(1));
   if (bytes === null) throw new DidError('did_malformed', 'the did:key does not decode');
   const key = bytes.subarray(2);

@@ -30,8 +30,13 @@ export interface Incoming {
   read(bounds: BodyBounds): Promise<Bytes>;
 }
 
+/** Told by what it can do: frameworks make requests of classes of their own. */
+export function isRequest(request: object): request is Request {
+  return 'arrayBuffer' in request;
+}
+
 export function incomingOf(request: Request | ReceivedRequest): Incoming {
-  return request instanceof Request ? incomingRequest(request) : incomingParts(request);
+  return isRequest(request) ? incomingRequest(request) : incomingParts(request);
 }
 
 /** Adds the host of the URL where the platform keeps it to itself. */

@@ -69,13 +69,27 @@ async function fromJwk(
     wanted === undefined ? {} : { algorithm: wanted },
   );
   const algorithm = algorithmNamed(checked.algorithm);
-  const secret = checked.algorithm === 'hmac-sha256';
-  const members = secret ? {} : privateMembers(jwk, checked.jwk.kty);
-  const key = await importing(algorithm, () =>
-    subtle().importKey('jwk', { ...checked.jwk, ...members }, recipeOf(algorithm).key, false, ['sign']),
-  );
-  if (!secret) await mustBelongTogether(key, checked);
-  return { algorithm, key, publicHalf: secret ? null : checked };
+  const { key: importAs } = recipeOf(algorithm);
+  if (checked.algorithm === 'hmac-sha256') {
+    const key = await importing(algorithm, () =>
+      subtle().importKey('jwk', checked.jwk, importAs, false, ['sign']),
+    );
+    return { algorithm, key, publicHalf: null };
+  }
+  const members = { ...checked.jwk, ...privateMembers(jwk, checked.jwk.kty) };
+  // First the public half alone, so that what fails afterwards is how the two fit.
+  const verifying = await verifyingKey(checked);
+  let key: CryptoKey;
+  try {
+    key = await subtle().importKey('jwk', members, importAs, false, ['sign']);
+    const signature = await subtle().sign(recipeOf(algorithm).use, key, PROBE);
+    // A JWK may carry the public half of another key, and every signature would be refused far from here.
+    if (await verifying.verify(PROBE, new Uint8Array(signature)))
+      return { algorithm, key, publicHalf: checked };
+  } catch (error) {
+    throw new SdkError('key_halves_differ', undefined, error);
+  }
+  throw new SdkError('key_halves_differ');
 }
 
 function privateMembers(jwk: Readonly<Record<string, unknown>>, kty: string): Record<string, string> {
@@ -89,18 +103,6 @@ function privateMembers(jwk: Readonly<Record<string, unknown>>, kty: string): Re
     members[name] = encodeBase64Url(bytes);
   }
   return members;
-}
-
-/** A JWK may carry the public half of another key, and every signature would be refused far from here. */
-async function mustBelongTogether(key: CryptoKey, publicHalf: CheckedJwk): Promise<void> {
-  const verifying = await verifyingKey(publicHalf);
-  let signature: ArrayBuffer;
-  try {
-    signature = await subtle().sign(recipeOf(verifying.algorithm).use, key, PROBE);
-  } catch (error) {
-    throw new SdkError('key_malformed', 'it does not sign', error);
-  }
-  if (!(await verifying.verify(PROBE, new Uint8Array(signature)))) throw new SdkError('key_halves_differ');
 }
 
 async function fromCryptoKey(key: CryptoKey, wanted: Algorithm | undefined): Promise<PrivateKey> {

@@ -6,6 +6,7 @@ import { readRequestBody } from './body.ts';
 import { contentDigest } from './digest.ts';
 import { RequestRefused, SdkError } from './errors.ts';
 import { type HeadersInput, pairsOf } from './headers.ts';
+import { isRequest } from './incoming.ts';
 import { newNonce, type Signer } from './signer.ts';
 
 /** A request before it is sent, for clients that are not `fetch`. */
@@ -16,7 +17,7 @@ export interface RequestToSign {
   readonly url: string | URL;
   /** What is sent; fields that the client adds later are not covered. */
   readonly headers?: HeadersInput;
-  readonly body?: string | Uint8Array | ArrayBuffer | undefined;
+  readonly body?: string | Uint8Array | ArrayBuffer | null | undefined;
 }
 
 export interface SignedRequest {
@@ -24,7 +25,7 @@ export interface SignedRequest {
   readonly url: string;
   /** All of them, in lower case, with `content-digest`, `signature-input` and `signature`. */
   readonly headers: [name: string, value: string][];
-  readonly body: Uint8Array<ArrayBuffer> | undefined;
+  readonly body: Uint8Array<ArrayBuffer> | null;
 }
 
 export interface SignOptions {
@@ -69,20 +70,19 @@ export async function signRequest(
   signer: Signer,
   options: SignOptions = {},
 ): Promise<Request | SignedRequest> {
-  if (!(request instanceof Request)) return signParts(request, signer, options);
+  if (!isRequest(request)) return signParts(request, signer, options);
   const { method, url, headers } = request;
   const body = await bytesToSign(request, options.maxBodyBytes);
   const signed = await signParts({ method, url, headers, body }, signer, options);
   // A body that is given stands for the one that was read.
-  return new Request(request, { headers: signed.headers, ...(body === undefined ? {} : { body }) });
+  return new Request(request, { headers: signed.headers, ...(body === null ? {} : { body }) });
 }
 
 /** The bytes of a body that may still be a stream. @throws {SdkError} body_too_large_to_sign, body_unsignable */
-export async function bytesToSign(request: Request, maxBytes = MAX_BODY_BYTES): Promise<Bytes | undefined> {
+export async function bytesToSign(request: Request, maxBytes = MAX_BODY_BYTES): Promise<Bytes | null> {
   const budget = { totalBytes: Number.POSITIVE_INFINITY, heldBytes: 0 };
   try {
-    const body = await readRequestBody(request, { maxBytes, timeoutMs: NO_TIMEOUT_MS, budget });
-    return body ?? undefined;
+    return await readRequestBody(request, { maxBytes, timeoutMs: NO_TIMEOUT_MS, budget });
   } catch (error) {
     if (!(error instanceof RequestRefused)) throw new SdkError('body_unsignable', undefined, error);
     if (error.code === 'body_too_large') throw new SdkError('body_too_large_to_sign', `${maxBytes} bytes`);
@@ -99,7 +99,7 @@ async function signParts(
   const method = request.method ?? 'GET';
   const body = bodyBytes(request.body);
   const given = pairsOf(request.headers).filter(([name]) => !REPLACED.has(name));
-  const hasBody = body !== undefined && body.length > 0;
+  const hasBody = body !== null && body.length > 0;
   // Of an old body, perhaps; the one that is sent decides.
   const headers = hasBody ? given.filter(([name]) => name !== 'content-digest') : given;
   if (hasBody) headers.push(['content-digest', await contentDigest(body)]);
@@ -160,8 +160,8 @@ function absoluteUrl(url: string | URL): URL {
 }
 
 /** @throws {SdkError} body_unsignable */
-export function bodyBytes(body: RequestToSign['body']): Bytes | undefined {
-  if (body === undefined) return undefined;
+export function bodyBytes(body: RequestToSign['body']): Bytes | null {
+  if (body === undefined || body === null) return null;
   if (typeof body === 'string') return new TextEncoder().encode(body);
   if (body instanceof ArrayBuffer) return new Uint8Array(body);
   if (ArrayBuffer.isView(body)) return Uint8Array.from(body);

@@ -41,7 +41,7 @@ interface Hop {
   readonly url: string;
   readonly method: string;
   readonly headers: [string, string][];
-  readonly body: Uint8Array<ArrayBuffer> | undefined;
+  readonly body: Uint8Array<ArrayBuffer> | null;
 }
 
 /**
@@ -63,7 +63,7 @@ export function signedFetch(signer: Signer, options: SignedFetchOptions = {}): F
     let hop = await firstHop(request, signing.maxBodyBytes);
     for (let redirects = 0; ; redirects += 1) {
       const { url, method, headers, body } = await signRequest(hop, signer, signing);
-      const response = await send(url, { ...base, method, headers, body: body ?? null });
+      const response = await send(url, { ...base, method, headers, body });
       // Where a redirect cannot be read, there is no status either.
       if (response.status === 0) {
         if (redirect === 'manual') return response;
@@ -115,5 +115,5 @@ function nextHop(
     ((status === 301 || status === 302) && hop.method === 'POST');
   if (!becomesGet) return { ...hop, url: to.href };
   const headers = hop.headers.filter(([name]) => !OF_A_BODY.has(name));
-  return { url: to.href, method: 'GET', headers, body: undefined };
+  return { url: to.href, method: 'GET', headers, body: null };
 }

@@ -5,7 +5,7 @@ import { createNonceMemory } from '../../src/sdk/nonces.ts';
 import { type RequestToSign, type SignedRequest, type SignOptions, signRequest } from '../../src/sdk/sign.ts';
 import type { Signer } from '../../src/sdk/signer.ts';
 import { type VerifierOptions, verifyRequest } from '../../src/sdk/verify.ts';
-import { codeOf, NOW, newParty, ORIGIN, serverOptions } from './support.ts';
+import { codeOf, NOW, newParty, ORIGIN, serverOptions } from './support/parties.ts';
 
 let signer: Signer;
 let stranger: Signer;

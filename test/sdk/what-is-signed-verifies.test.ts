@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { signRequest } from '../../src/sdk/sign.ts';
 import { createVerifier, verifyRequest } from '../../src/sdk/verify.ts';
-import { ALL, NOW, newParty, ORIGIN, serverOptions } from './support.ts';
+import { ALL, NOW, newParty, ORIGIN, serverOptions } from './support/parties.ts';
 
 const now = () => NOW;
 
@@ -43,7 +43,7 @@ test('a request as Node has it, with path and host field, verifies', async () =>
     headers: [...headers, ['Host', 'API.example:443'] as const],
   };
   const { verify } = { verify: createVerifier(serverOptions()) };
-  const proven = await verify.verify({ ...received, body: body ?? null });
+  const proven = await verify.verify({ ...received, body });
   expect(proven.body).toEqual(new Uint8Array([1, 2, 3]));
 });
 

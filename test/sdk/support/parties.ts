@@ -1,11 +1,11 @@
 /** Signers of every algorithm, and a verifier that knows them. */
-import type { Algorithm } from '../../src/sdk/algorithms.ts';
-import { didKeyResolver } from '../../src/sdk/did.ts';
-import { RequestRefused, SdkError } from '../../src/sdk/errors.ts';
-import { createNonceMemory } from '../../src/sdk/nonces.ts';
-import type { PublicKeyInput } from '../../src/sdk/public-key.ts';
-import { createSigner, generateKeyPair, type Signer } from '../../src/sdk/signer.ts';
-import type { VerifierOptions } from '../../src/sdk/verify.ts';
+import type { Algorithm } from '../../../src/sdk/algorithms.ts';
+import { didKeyResolver } from '../../../src/sdk/did.ts';
+import { RequestRefused, SdkError } from '../../../src/sdk/errors.ts';
+import { createNonceMemory } from '../../../src/sdk/nonces.ts';
+import type { PublicKeyInput } from '../../../src/sdk/public-key.ts';
+import { createSigner, generateKeyPair, type Signer } from '../../../src/sdk/signer.ts';
+import type { VerifierOptions } from '../../../src/sdk/verify.ts';
 
 export const ORIGIN = 'https://api.example';
 /** Milliseconds since the epoch, in the middle of a second. */
