@@ -34,6 +34,8 @@ import { telemetryPlugin } from './operator/telemetry/plugin.ts';
 import { systemProbes } from './operator/telemetry/probes.ts';
 import { openPolicySource, type PolicySource } from './policy/policy-source.ts';
 import { openRegions, type Regions } from './policy/regions.ts';
+import type { Database } from './store/database.ts';
+import { openDatabase } from './store/open-database.ts';
 import { openStore, type Store } from './store/open-store.ts';
 import { type KeySource, openKeySource } from './trust/key-source.ts';
 
@@ -42,12 +44,20 @@ const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', impor
 const WEBSOCKET_MESSAGE_BYTES_MAX = 67_108_864;
 const now = Date.now;
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** What is remembered beyond a restart. */
+    readonly database: Database;
+  }
+}
+
 /** What the plugins are given: opened before the first of them, closed after the last. */
 interface Parts {
   readonly env: Env;
   readonly logger: Logger;
   readonly regions: Regions | null;
   readonly store: Store;
+  readonly database: Database;
   readonly keys: KeySource;
   readonly policy: PolicySource;
   /** Replaced as a whole by each good change of `sage.yaml`. */
@@ -91,6 +101,7 @@ export async function buildGateway(env: Env, logTo?: DestinationStream): Promise
     // Subscribed before anything is opened, so that the first policy and the first head are counted.
     await server.register(telemetryPlugin, { metrics, logger, tracing: await openTracing(env, logger) });
     parts = await openParts(env, server, logger, opened);
+    server.decorate('database', parts.database);
     await registerPath(server, parts, metrics);
   } catch (error) {
     // What the plugins have opened so far is theirs to close.
@@ -199,18 +210,28 @@ async function openParts(
     now,
   });
   opened.defer(() => store.close());
+  const database = await openDatabase({
+    databaseUrl: env.databaseUrl,
+    dataDir: env.dataDir,
+    poolMax: env.databasePoolMax,
+    statementTimeoutMs: env.databaseStatementTimeoutMs,
+    log,
+    now,
+  });
+  opened.defer(() => database.close());
   const keys = openKeySource({
     chains,
     shared: store.sharedKeys,
     clusterSecret: env.clusterSecret,
     pollIntervalMs: env.chainPollIntervalMs,
+    checkpoints: database.checkpoints,
     log,
     now,
     monotonicNow: () => performance.now(),
   });
   opened.defer(() => keys.close());
   const faults = { configuration: '', policy: '' };
-  const parts: Omit<Parts, 'policy'> = { env, logger: log, regions, store, keys, config, faults };
+  const parts: Omit<Parts, 'policy'> = { env, logger: log, regions, store, database, keys, config, faults };
   const policy = await openPolicySource(config.policyFile, allowLists(config), {
     regions: regions !== null,
     log,

@@ -65,8 +65,7 @@ function addGuarded(app: FastifyInstance, options: OperatorOptions): void {
   app.addHook('onRequest', async (request, reply) => {
     reply.header('cache-control', 'no-store').header('x-request-id', request.id);
   });
-  // Somebody who guesses at credentials should show in the metrics too.
-  answerWithProblems(app, options.metrics.refusedByListener);
+  answerWithProblems(app);
   app.register((telemetry, _options, ready) => {
     guardRoutes(telemetry, guard);
     detailedHealthRoutes(telemetry, options.health);

@@ -53,3 +53,10 @@ export const RowMissing = createError<[string]>('ROW_MISSING', '%s is not there'
 
 /** Somebody else changed the row since it was read. */
 export const RowChanged = createError<[string]>('ROW_CHANGED', '%s was changed meanwhile', 412);
+
+/** The cursor of a list is not one that it gave. */
+export const CursorInvalid = createError<[]>(
+  'CURSOR_INVALID',
+  'the cursor is not one that this list gave',
+  400,
+);

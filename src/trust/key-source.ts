@@ -6,8 +6,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { channel } from 'node:diagnostics_channel';
 import type { SharedKeyCache } from '../store/redis/key-cache.ts';
 import { type Finality, readAgentKeys } from './chain/agent-keys.ts';
+import type { BlockRef } from './chain/blocks.ts';
 import type { RegistryChange } from './chain/changes.ts';
-import type { WatcherLog } from './chain/checkpoint.ts';
+import type { Checkpoint, WatcherLog } from './chain/checkpoint.ts';
 import { createRpc, type Rpc } from './chain/rpc.ts';
 import { startWatcher, type Watcher, type WatcherState } from './chain/watcher.ts';
 import type { ChainReader } from './did/ports.ts';
@@ -36,6 +37,11 @@ export interface KeySourceOptions {
   /** CLUSTER_SECRET: authenticates keys in the shared tier. Null when nothing is shared, where any key will do. */
   readonly clusterSecret: string | null;
   readonly pollIntervalMs: number;
+  /** Where each chain's watcher has got to, over restarts; in memory when left out. */
+  readonly checkpoints?: {
+    load(chainId: number): Promise<BlockRef | null>;
+    save(chainId: number, block: BlockRef): Promise<void>;
+  };
   readonly log: WatcherLog;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -74,8 +80,25 @@ function createReader(rpcs: ReadonlyMap<number, Rpc>, chains: readonly WatchedCh
   };
 }
 
+function checkpointOf({ checkpoints, log }: KeySourceOptions, chainId: number): Checkpoint | undefined {
+  if (checkpoints === undefined) return undefined;
+  return {
+    async load() {
+      try {
+        return (await checkpoints.load(chainId)) ?? undefined;
+      } catch (error) {
+        // As after a first start: every key of the registries is asked for again.
+        log.warn({ err: error, chain: chainId }, 'chain watcher: the checkpoint was not read');
+        return undefined;
+      }
+    },
+    save: (block) => checkpoints.save(chainId, block),
+  };
+}
+
 function watch(chain: WatchedChain, resolver: Resolver, options: KeySourceOptions): Watcher {
   let first = true;
+  const checkpoint = checkpointOf(options, chain.id);
   const onChanged = (change: RegistryChange): void => {
     resolver.chainChanged({ ...change, chainId: chain.id });
   };
@@ -87,6 +110,7 @@ function watch(chain: WatchedChain, resolver: Resolver, options: KeySourceOption
     pollIntervalMs: options.pollIntervalMs,
     log: options.log,
     now: options.now,
+    ...(checkpoint === undefined ? {} : { checkpoint }),
     onChanged,
     onHead(head) {
       if (first) resolver.watchedFrom(chain.id, head.number);
