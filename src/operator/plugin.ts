@@ -65,7 +65,8 @@ function addGuarded(app: FastifyInstance, options: OperatorOptions): void {
   app.addHook('onRequest', async (request, reply) => {
     reply.header('cache-control', 'no-store').header('x-request-id', request.id);
   });
-  answerWithProblems(app);
+  // Somebody who guesses at credentials should show in the metrics too.
+  answerWithProblems(app, options.metrics.refusedByListener);
   app.register((telemetry, _options, ready) => {
     guardRoutes(telemetry, guard);
     detailedHealthRoutes(telemetry, options.health);

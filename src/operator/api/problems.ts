@@ -109,9 +109,18 @@ function problemOf(error: unknown, request: FastifyRequest): Problem {
   return problem('internal_error');
 }
 
-/** Answers with the problem document of an error, whatever it is. */
-export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+/**
+ * Answers with the problem document of an error, whatever it is.
+ * @param onRefused hears its code
+ */
+export function sendProblem(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  onRefused: (code: string) => void,
+): FastifyReply {
   const { kind, errors, headers } = problemOf(error, request);
+  onRefused(kind.code);
   for (let i = 0; i < headers.length; i += 2) reply.header(headers[i] as string, headers[i + 1]);
   const body = {
     type: `urn:sage:problem:${kind.code}`,
@@ -132,7 +141,7 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   );
 }
 
-/** Every fault of this scope's routes becomes a problem document. */
-export function answerWithProblems(app: FastifyInstance): void {
-  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply));
+/** Every fault of this scope's routes becomes a problem document, and its code is heard. */
+export function answerWithProblems(app: FastifyInstance, onRefused: (code: string) => void): void {
+  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, onRefused));
 }

@@ -29,7 +29,7 @@ export interface Metrics {
   readonly text: () => Promise<string>;
   /** For adding up worker threads: `AggregatorRegistry.aggregate` reads what this registry gives as JSON. */
   readonly registry: Registry;
-  /** A request that the listener refused by itself, for which there is no record. */
+  /** A request that the listener or an operators' route refused by itself, for which there is no record. */
   readonly refusedByListener: (code: string) => void;
   readonly requestStarted: (record: RequestRecord) => void;
   readonly requestFinished: (record: RequestRecord) => void;
