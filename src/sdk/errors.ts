@@ -134,7 +134,7 @@ function namesOf<Name extends string>(table: Readonly<Record<Name, unknown>>): N
 }
 
 /** Every code a verifier refuses with: its status, and whether a request signed anew may pass. */
-export const REFUSALS: Readonly<Record<RefusalCode, RefusalKind>> = readKinds();
+export const REFUSALS: Readonly<Record<RefusalCode, RefusalKind>> = /* @__PURE__ */ readKinds();
 
 /** A refusal as `application/problem+json` (RFC 9457), in the words of the gateway. */
 export interface Problem {

@@ -107,10 +107,9 @@ const CLOCK_SKEW_SECONDS = 5;
 const MAX_AGE_SECONDS = 60;
 /** A base in an error message; a longer one helps nobody. */
 const SHOWN_BASE_LENGTH_MAX = 2_048;
-const NOTHING = new Uint8Array(0);
 
 /** Shared by every verifier that has none of its own, so that a request accepted by one is used up for all. */
-const PROCESS_NONCES = createNonceMemory();
+const PROCESS_NONCES = /* @__PURE__ */ createNonceMemory();
 
 interface Settings {
   readonly origins: () => ReadonlyMap<string, Origin>;
@@ -143,7 +142,7 @@ export function createInnerVerifier(options: VerifierOptions): InnerVerifier {
   };
 }
 
-const verifiers = new WeakMap<object, Verifier>();
+const verifiers = /* @__PURE__ */ new WeakMap<object, Verifier>();
 
 /**
  * Verifies one request. It throws where it cannot prove, so that a check that is forgotten lets nobody in. Made for many
@@ -318,7 +317,7 @@ async function proveBody(
 ): Promise<Verified['body']> {
   const digest = view.fields.value('content-digest') ?? '';
   if (!hasBody) {
-    if (signature.covered.has('"content-digest"')) await checkContentDigest(digest, NOTHING);
+    if (signature.covered.has('"content-digest"')) await checkContentDigest(digest, new Uint8Array(0));
     return null;
   }
   const declared = Number(view.fields.value('content-length') ?? 0);
