@@ -104,7 +104,7 @@ export function gather({ maxBytes, timeoutMs, budget }: BodyBounds): Gathering {
 }
 
 /** @param length of all chunks together */
-export function joined(chunks: readonly Uint8Array[], length: number): Bytes {
+function joined(chunks: readonly Uint8Array[], length: number): Bytes {
   if (length === 0) return NOTHING;
   const bytes = new Uint8Array(length);
   let at = 0;

@@ -160,7 +160,7 @@ function absoluteUrl(url: string | URL): URL {
 }
 
 /** @throws {SdkError} body_unsignable */
-export function bodyBytes(body: RequestToSign['body']): Bytes | null {
+function bodyBytes(body: RequestToSign['body']): Bytes | null {
   if (body === undefined || body === null) return null;
   if (typeof body === 'string') return new TextEncoder().encode(body);
   if (body instanceof ArrayBuffer) return new Uint8Array(body);
