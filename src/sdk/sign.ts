@@ -2,6 +2,7 @@
 import type { Bytes } from '../trust/wire/bytes.ts';
 import { WireError } from '../trust/wire/errors.ts';
 import { type PreparedSignature, prepareSignature } from '../trust/wire/sign.ts';
+import { usualCover } from '../trust/wire/usual-cover.ts';
 import { readRequestBody } from './body.ts';
 import { contentDigest } from './digest.ts';
 import { RequestRefused, SdkError } from './errors.ts';
@@ -45,8 +46,6 @@ export interface SignOptions {
   readonly maxBodyBytes?: number;
 }
 
-/** Fields that are covered whenever they are sent, because a change of them changes what the request means. */
-const ALWAYS_COVERED = ['content-type', 'content-digest', 'authorization'] as const;
 /** What this signature replaces: a request that is signed anew must not carry the old one. */
 const REPLACED: ReadonlySet<string> = new Set(['signature', 'signature-input']);
 
@@ -116,7 +115,7 @@ function prepare(
   options: SignOptions,
 ): PreparedSignature {
   const sent = new Set(headers.map(([name]) => name));
-  const usual = ['@method', '@target-uri', ...ALWAYS_COVERED.filter((name) => sent.has(name))];
+  const usual = usualCover(sent);
   const further = (options.cover ?? []).filter((name) => !usual.includes(name));
   const created = Math.floor((options.now ?? Date.now)() / 1_000);
   const { expiresInSeconds, nonce = newNonce(), label = 'sig1', tag } = options;

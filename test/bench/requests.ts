@@ -1,7 +1,7 @@
 /** Prepares whole requests as bytes before a pass, so that the load costs the machine as little as it can. */
 import { createPrivateKey, type webcrypto } from 'node:crypto';
-import { signRequest } from '../../src/sdk/sign-request.ts';
 import { signingKey } from '../../src/trust/keys/signing.ts';
+import { signRequest } from '../../src/trust/sign-request.ts';
 
 export interface RequestPlan {
   /** Path with query. */

@@ -20,6 +20,11 @@ const FOREIGN = new Map([
   ['NODE_EXTRA_CA_CERTS', 'Node'],
   ['ALLOW_MISSING', 'test/support'],
   ['CONFORMANCE_VECTORS', 'test/trust/wire/support'],
+  ['SDK_ERRORS', 'a constant of the SDK'],
+  ['SAGE_PRIVATE_KEY', 'src/sdk/environment.ts'],
+  ['SAGE_PRIVATE_KEY_FILE', 'src/sdk/environment.ts'],
+  ['SAGE_KEY_ID', 'src/sdk/environment.ts'],
+  ['SAGE_KEY_ALGORITHM', 'src/sdk/environment.ts'],
 ]);
 /** Names that RFC 9113 gives its error codes. */
 const HTTP2 = new Set(['NO_ERROR', 'REFUSED_STREAM']);

@@ -50,7 +50,7 @@ afterAll(async () => {
 test('the program in the README is served, and the agent learns who it is', async () => {
   const program = block('ts')
     .replace('http://127.0.0.1:8080', origin)
-    .replaceAll(/'\.\/(src\/[^']+)'/g, (_whole, path: string) => `'${fileUrl(path).href}'`);
+    .replace("'sage-gateway/sdk'", `'${fileUrl('src/sdk/index.ts').href}'`);
   expect(program).toContain(origin);
   const file = join(folder, 'call.ts');
   writeFileSync(file, program);

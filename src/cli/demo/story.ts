@@ -1,8 +1,9 @@
 /** The story, step by step: what is done, what is expected, what came back. */
-import type { Signer } from '../../sdk/sign-request.ts';
+
 import { agentDid } from '../../trust/did/did-url.ts';
 import type { SignatureAlgorithm } from '../../trust/keys/key.ts';
 import { generateSigningKey } from '../../trust/keys/signing.ts';
+import type { Signer } from '../../trust/sign-request.ts';
 import {
   type Answer,
   type Call,

@@ -1,12 +1,12 @@
 /** Callers with keys, and requests signed by them. */
 import { createPrivateKey, createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
 import { base58btc } from 'multiformats/bases/base58';
-import { type Signer, signRequest } from '../../../src/sdk/sign-request.ts';
 import { KEY_FLAGS, type KeySlot } from '../../../src/trust/chain/key-slot.ts';
 import { encodeDidKey } from '../../../src/trust/did/did-key.ts';
 import { agentDid } from '../../../src/trust/did/did-url.ts';
 import type { SignatureAlgorithm } from '../../../src/trust/keys/key.ts';
 import { generateSigningKey } from '../../../src/trust/keys/signing.ts';
+import { type Signer, signRequest } from '../../../src/trust/sign-request.ts';
 import type { TestAnvil } from '../../support/anvil.ts';
 import type { TestChain } from '../../trust/chain/fixture.ts';
 

@@ -13,8 +13,8 @@ import { WebSocketServer } from 'ws';
 import { buildGateway } from '../../../src/app.ts';
 import { readEnv } from '../../../src/env.ts';
 import type { RequestRecord } from '../../../src/gateway/record.ts';
-import { type RequestToSign, type Signer, signRequest } from '../../../src/sdk/sign-request.ts';
 import { generateSigningKey } from '../../../src/trust/keys/signing.ts';
+import { type RequestToSign, type Signer, signRequest } from '../../../src/trust/sign-request.ts';
 
 export interface SeenByAgent {
   readonly method: string;

@@ -1,10 +1,11 @@
 /**
- * Signs a request as RFC 9421 with what the gateway asks for: method, target URI, and the body by its digest.
- * Pure: the caller brings clock and nonce.
+ * Signs a request as RFC 9421 with what the gateway asks for, by Node's own cryptography and without waiting; the SDK
+ * does the same by WebCrypto. Pure: the caller brings clock and nonce.
  */
-import type { SigningKey } from '../trust/keys/key.ts';
-import { contentDigest } from '../trust/wire/content-digest.ts';
-import { signMessage } from '../trust/wire/sign.ts';
+import type { SigningKey } from './keys/key.ts';
+import { contentDigest } from './wire/content-digest.ts';
+import { signMessage } from './wire/sign.ts';
+import { usualCover } from './wire/usual-cover.ts';
 
 export interface Signer {
   /** Absolute DID URL of the key, such as `did:key:z6Mk…#z6Mk…`. */
@@ -31,9 +32,6 @@ export interface SigningMoment {
   readonly expires?: number;
 }
 
-/** Fields that are covered whenever they are sent, because a change of them changes what the request means. */
-const ALWAYS_COVERED = ['content-type', 'content-digest', 'authorization'] as const;
-
 /**
  * Returns the request's headers with `content-digest`, `signature-input` and `signature` added.
  * @throws WireError when a covered field is missing or malformed.
@@ -50,12 +48,7 @@ export function signRequest(
   if (request.body !== undefined && request.body.length > 0)
     headers.push(['content-digest', contentDigest(request.body)]);
   const sent = new Set(headers.map(([name]) => name));
-  const components = [
-    '@method',
-    '@target-uri',
-    ...ALWAYS_COVERED.filter((name) => sent.has(name)),
-    ...(request.cover ?? []),
-  ];
+  const components = [...usualCover(sent), ...(request.cover ?? [])];
   const { signatureInput, signature } = signMessage(
     {
       method: request.method,
