@@ -66,8 +66,10 @@ export interface DriverEvents {
   heard(topic: string, version: number): void;
   /** Announcements may have been missed. */
   missed(): void;
-  /** A connection was lost or refused, while no call waited for it. */
+  /** The database is away, though no call found out. */
   lost(why: string): void;
+  /** It may be: it is asked at once. */
+  doubted(): void;
 }
 
 /**

@@ -10,6 +10,8 @@ import {
   migrationStates,
 } from './migrations.ts';
 import { sqliteFile } from './open-database.ts';
+import { withMigrations } from './postgresql/migration-port.ts';
+import { addressOf } from './postgresql/settings.ts';
 import { faultOf, openFile } from './sqlite/dialect.ts';
 import { sqliteMigrationPort } from './sqlite/migration-port.ts';
 
@@ -59,10 +61,18 @@ export function migrationStatus(target: MigrationTarget): Promise<MigrationRepor
 }
 
 async function connected(
-  { dataDir }: MigrationTarget,
+  { databaseUrl, dataDir }: MigrationTarget,
   create: boolean,
   work: (port: MigrationPort) => Promise<string[]>,
 ): Promise<MigrationReport> {
+  if (databaseUrl !== null) {
+    const address = addressOf(databaseUrl);
+    return withMigrations(address, async (port) => {
+      const changed = await work(port);
+      const migrations = await migrationStates(port);
+      return { kind: port.kind, endpoint: address.endpoint, changed, migrations };
+    });
+  }
   const file = sqliteFile(dataDir);
   try {
     using database =

@@ -5,6 +5,7 @@ import { createChanges } from './changes.ts';
 import type { Database } from './database.ts';
 import type { Driver, DriverEvents } from './executor.ts';
 import { faultIn } from './faults.ts';
+import { openPostgres } from './postgresql/driver.ts';
 import { agentRows } from './rows/agents.ts';
 import { apiKeyRows } from './rows/api-keys.ts';
 import { checkpointRows } from './rows/checkpoints.ts';
@@ -14,7 +15,7 @@ import { policyRows } from './rows/policies.ts';
 import { revocationRows } from './rows/revocations.ts';
 import { openSqlite } from './sqlite/driver.ts';
 import type { StoreLog } from './standing.ts';
-import { watchDriver } from './watched-driver.ts';
+import { type WatchedDriver, watchDriver } from './watched-driver.ts';
 
 /** How long a database that does not answer is waited for at the start: one that starts at the same time comes up. */
 const START_MS = 10_000;
@@ -39,6 +40,15 @@ async function openDriver(
   options: DatabaseOptions,
   events: DriverEvents,
 ): Promise<{ readonly driver: Driver; readonly migrated: readonly string[] }> {
+  if (options.databaseUrl !== null) {
+    return openPostgres({
+      url: options.databaseUrl,
+      poolMax: options.poolMax,
+      timeoutMs: options.statementTimeoutMs,
+      now: options.now,
+      events,
+    });
+  }
   return openSqlite({
     file: sqliteFile(options.dataDir),
     timeoutMs: options.statementTimeoutMs,
@@ -71,14 +81,16 @@ async function openPatiently(options: DatabaseOptions, events: DriverEvents): Re
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const { log, now } = options;
   const changes = createChanges((error) => log.error({ err: error }, 'database: a listener failed'));
-  const late: { lost(why: string): void } = { lost: () => undefined };
+  // What happens to the connection before anybody watches is for the first probe to find.
+  let watched: WatchedDriver | null = null;
   const { driver, migrated } = await openPatiently(options, {
     heard: (topic, version) => changes.heard(topic, version),
     missed: () => changes.tellAll(),
-    lost: (why) => late.lost(why),
+    lost: (why) => watched?.lost(why),
+    doubted: () => watched?.doubted(),
   });
   const db = watchDriver({ driver, changes, log, now });
-  late.lost = (why) => db.lost(why);
+  watched = db;
   if (migrated.length > 0) log.info({ database: driver.endpoint, migrations: migrated }, 'database migrated');
   await db.start();
   return {

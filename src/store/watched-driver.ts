@@ -8,6 +8,7 @@ import type { DatabaseStatus, Topic } from './database.ts';
 import type { Driver, Executor, Operation, Result, Row, Statement, Value } from './executor.ts';
 import { faultError, faultIn } from './faults.ts';
 import { integer, text } from './rows/columns.ts';
+import { createSchedule } from './schedule.ts';
 import { createStanding, type StoreLog } from './standing.ts';
 
 /** Payload: `StoreCall`. */
@@ -36,6 +37,8 @@ export interface WatchedDriver extends Executor {
   status(): DatabaseStatus;
   /** The driver lost its connection while nobody asked. */
   lost(why: string): void;
+  /** It may have: it is asked at once. */
+  doubted(): void;
   /** Asks at once, then again and again. */
   start(): Promise<void>;
   stop(): Promise<void>;
@@ -51,9 +54,7 @@ const TOUCH: Statement = { sql: "update topics set version = version where topic
 
 export function watchDriver({ driver, changes, log, now }: WatchOptions): WatchedDriver {
   const standing = createStanding(driver.endpoint, log);
-  let timer: NodeJS.Timeout | null = null;
-  let polling: Promise<void> = Promise.resolve();
-  let stopped = false;
+  const polls = createSchedule(poll);
 
   async function timed<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
     const started = performance.now();
@@ -62,7 +63,7 @@ export function watchDriver({ driver, changes, log, now }: WatchOptions): Watche
       return await work();
     } catch (error) {
       failure = faultIn(error)?.kind ?? 'defect';
-      standing.failed(error);
+      failed(error);
       throw error;
     } finally {
       if (storeCall.hasSubscribers)
@@ -101,18 +102,19 @@ export function watchDriver({ driver, changes, log, now }: WatchOptions): Watche
     standing.wrote();
   }
 
-  async function poll(): Promise<void> {
+  async function poll(): Promise<number> {
     try {
       await probe();
     } catch (error) {
       standing.failed(error);
     }
     const { connected, writable } = standing.state();
-    if (!stopped) timer = setTimeout(pollAgain, connected && writable ? POLL_MS : POLL_LOST_MS);
+    return connected && writable ? POLL_MS : POLL_LOST_MS;
   }
 
-  function pollAgain(): void {
-    polling = poll();
+  function failed(error: unknown): void {
+    standing.failed(error);
+    if (!standing.state().connected) polls.within(POLL_LOST_MS);
   }
 
   return {
@@ -125,15 +127,12 @@ export function watchDriver({ driver, changes, log, now }: WatchOptions): Watche
         return results;
       }),
     status: () => ({ kind: driver.kind, endpoint: driver.endpoint, ...standing.state(), ...driver.load() }),
-    lost: (why) => standing.lost(why),
-    start() {
-      pollAgain();
-      return polling;
+    lost(why) {
+      standing.lost(why);
+      polls.within(POLL_LOST_MS);
     },
-    async stop() {
-      stopped = true;
-      if (timer !== null) clearTimeout(timer);
-      await polling;
-    },
+    doubted: () => polls.within(0),
+    start: () => polls.start(),
+    stop: () => polls.stop(),
   };
 }

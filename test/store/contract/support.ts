@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { afterAll, describe } from 'vitest';
 import type { Database } from '../../../src/store/database.ts';
 import { type DatabaseOptions, openDatabase } from '../../../src/store/open-database.ts';
+import { ensurePostgres } from '../../support/ensure-postgres.ts';
+import { sharedPostgres } from '../../support/postgres.ts';
 
 export interface LogEntry {
   readonly level: 'info' | 'warn' | 'error';
@@ -39,18 +41,27 @@ export interface Databases {
 export function onEveryDatabase(tests: (databases: Databases) => void): void {
   describe('on sqlite', () => {
     const folder = mkdtempSync(join(tmpdir(), 'sage-store-'));
-    const opened: Database[] = [];
-    afterAll(async () => {
-      for (const database of opened) await database.close();
-      rmSync(folder, { recursive: true, force: true });
-    });
-    tests({
-      kind: 'sqlite',
-      async open() {
-        const database = await openDatabase(placeAt(null, folder).options);
-        opened.push(database);
-        return database;
-      },
-    });
+    afterAll(() => rmSync(folder, { recursive: true, force: true }));
+    tests({ kind: 'sqlite', open: opening(async () => placeAt(null, folder)) });
   });
+  describe.skipIf(ensurePostgres() === null)('on postgresql', () => {
+    let url: Promise<string> | null = null;
+    const open = opening(async () => {
+      url ??= sharedPostgres().then((server) => server.createDatabase());
+      return placeAt(await url, '/nowhere');
+    });
+    tests({ kind: 'postgresql', open });
+  });
+}
+
+function opening(place: () => Promise<Place>): Databases['open'] {
+  const opened: Database[] = [];
+  afterAll(async () => {
+    for (const database of opened) await database.close();
+  });
+  return async () => {
+    const database = await openDatabase((await place()).options);
+    opened.push(database);
+    return database;
+  };
 }

