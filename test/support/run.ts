@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ensurePostgres } from './ensure-postgres.ts';
 import { ensureRedis } from './ensure-redis.ts';
 
 interface Counts {
@@ -66,6 +67,7 @@ async function main(): Promise<number> {
     else total.failed += 1;
   }
   console.log(`[*] redis: ${ensureRedis()}`);
+  console.log(`[*] postgres: ${ensurePostgres() ?? 'absent, allowed by ALLOW_MISSING'}`);
   const folder = mkdtempSync(join(tmpdir(), 'sage-test-'));
   const json = join(folder, 'report.json');
   const code = await run('vitest', [
