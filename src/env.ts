@@ -209,6 +209,66 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
   return env;
 }
 
+/**
+ * Takes variables from a file such as `.env`; those that are set already win.
+ * @throws {EnvError} when it cannot be read
+ */
+export function useEnvFile(path: string): void {
+  try {
+    process.loadEnvFile(path);
+  } catch (error) {
+    throw new EnvError([`cannot read ${path} (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`]);
+  }
+}
+
+/** What the command line reads besides: where the gateway is, who asks, and how to print. */
+export const CLI_VARIABLES = [
+  'SAGE_URL',
+  'SAGE_API_KEY',
+  'SAGE_CA_FILE',
+  'SAGE_PRIVATE_KEY',
+  'SAGE_PRIVATE_KEY_FILE',
+  'SAGE_KEY_ID',
+  'SAGE_KEY_ALGORITHM',
+  'NO_COLOR',
+  'FORCE_COLOR',
+] as const;
+
+export interface CliEnv {
+  readonly url: string | null;
+  readonly apiKey: string | null;
+  readonly caFile: string | null;
+  /** What the SDK reads a signer from. */
+  readonly signer: Readonly<Record<string, string | undefined>>;
+  readonly noColour: boolean;
+  readonly forceColour: boolean;
+  readonly term: string;
+  /** Where this user's settings are (XDG Base Directory Specification), or null when they have no home. */
+  readonly configHome: string | null;
+}
+
+/** Reads what `sage` is told by its environment; nothing in it can be wrong by itself. */
+export function readCliEnv(source: NodeJS.ProcessEnv = process.env): CliEnv {
+  const text = (name: string): string | null => {
+    const value = source[name]?.trim();
+    return value === undefined || value === '' ? null : value;
+  };
+  const home = text('HOME');
+  return {
+    url: text('SAGE_URL'),
+    apiKey: text('SAGE_API_KEY'),
+    caFile: text('SAGE_CA_FILE'),
+    signer: Object.fromEntries(
+      CLI_VARIABLES.filter((name) => /^SAGE_(?:PRIVATE_)?KEY/.test(name)).map((name) => [name, source[name]]),
+    ),
+    // https://no-color.org: present and not empty, whatever its value.
+    noColour: (source.NO_COLOR ?? '') !== '',
+    forceColour: !['', '0', 'false'].includes(source.FORCE_COLOR ?? ''),
+    term: text('TERM') ?? '',
+    configHome: text('XDG_CONFIG_HOME') ?? (home === null ? null : `${home}/.config`),
+  };
+}
+
 /** The environment of a child process: ours, with some variables set and others (null) taken away. */
 export function childEnvironment(
   changes: Readonly<Record<string, string | null>>,

@@ -1,0 +1,153 @@
+/** `sage keys`: API keys of operators. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { writeFile } from '../files.ts';
+import { type Answer, command, runs, type Shell } from '../frame.ts';
+import {
+  asksGateway,
+  listed,
+  memberOf,
+  type OperatorOptions,
+  operatorClient,
+  textOf,
+} from '../operator-client.ts';
+import { table } from '../text.ts';
+import { type Limited, limitOption } from './limit.ts';
+
+export function keysCommand(shell: Shell): Command {
+  return new Command('keys')
+    .description("make, rotate and revoke operators' API keys")
+    .addCommand(listCommand(shell))
+    .addCommand(createCommand(shell))
+    .addCommand(rotateCommand(shell))
+    .addCommand(revokeKeyCommand(shell));
+}
+
+function listCommand(shell: Shell): Command {
+  const made = limitOption(
+    asksGateway(command('list', 'the keys, without their secrets', ['sage keys list'])),
+  );
+  return runs<OperatorOptions & Limited>(shell, made, async (frame, options) => {
+    const { items, more } = await listed(await operatorClient(frame, options), '/v1/api-keys', options.limit);
+    const text = (name: string) => (row: unknown) => textOf(row, name);
+    return {
+      data: { items, more },
+      lines: (pen) =>
+        table(
+          items,
+          {
+            columns: [
+              { title: 'ID', text: text('id') },
+              { title: 'NAME', text: text('name') },
+              { title: 'ROLE', text: text('role') },
+              { title: 'EXPIRES', text: text('expires_at') },
+              { title: 'LAST USED', text: text('last_used_at') },
+              { title: 'REVOKED', text: text('revoked_at') },
+            ],
+            mark: (row) => (typeof memberOf(row, 'revoked_at') === 'string' ? '-' : '+'),
+            none: 'no keys but OPERATOR_API_KEY',
+          },
+          pen,
+        ),
+    };
+  });
+}
+
+interface Secret {
+  readonly out?: string;
+}
+
+/** The secret is shown once: on standard output, or in a file for its owner alone. */
+function secretAnswer(body: unknown, { out }: Secret): Answer {
+  const key = textOf(body, 'key', '');
+  if (out !== undefined) writeFile(out, `${key}\n`, { force: false, secret: true });
+  const data = out === undefined ? body : { ...Object(body), key: null, file: out };
+  return {
+    data,
+    lines: (pen) =>
+      out === undefined
+        ? [key, `${pen.mark('!')} it is shown this once; the gateway keeps only its hash`]
+        : [`${pen.mark('+')} the key is in ${out}`],
+  };
+}
+
+function outOption(made: Command): Command {
+  return made.option('--out <file>', 'write the key there, for you alone to read, instead of printing it');
+}
+
+function createCommand(shell: Shell): Command {
+  const made = outOption(
+    asksGateway(
+      command('create', 'make a key; it is shown once', [
+        'sage keys create grafana --role viewer --scope telemetry:read --expires 2027-01-01T00:00:00Z --out grafana.key',
+      ]),
+    ),
+  )
+    .argument('<name>', 'what it is for')
+    .addOption(
+      new Option('--role <role>', 'what it may do')
+        .choices(['viewer', 'operator', 'admin'])
+        .default('viewer'),
+    )
+    .option(
+      '--scope <scope>',
+      'narrow the role to this; may be repeated',
+      (value: string, before: string[]) => [...before, value],
+      [],
+    )
+    .option('--expires <time>', 'when it ends, such as 2027-01-01T00:00:00Z');
+  return runs<
+    OperatorOptions &
+      Secret & { readonly role: string; readonly scope: readonly string[]; readonly expires?: string }
+  >(shell, made, async (frame, options, [name = '']) => {
+    const client = await operatorClient(frame, options);
+    const { body } = await client('POST', '/v1/api-keys', {
+      body: {
+        name,
+        role: options.role,
+        ...(options.scope.length === 0 ? {} : { scopes: options.scope }),
+        ...(options.expires === undefined ? {} : { expires_at: options.expires }),
+      },
+    });
+    return secretAnswer(body, options);
+  });
+}
+
+function grace(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 0) return value;
+  throw new InvalidArgumentError('a whole number of seconds.');
+}
+
+function rotateCommand(shell: Shell): Command {
+  const made = outOption(
+    asksGateway(
+      command('rotate', 'give a key a new secret; the old one lives on for a while', [
+        'sage keys rotate k7f3a --grace 3600 --out new.key',
+      ]),
+    ),
+  )
+    .argument('<id>')
+    .option('--grace <seconds>', 'how long the old secret still counts', grace, 86_400);
+  return runs<OperatorOptions & Secret & { readonly grace: number }>(
+    shell,
+    made,
+    async (frame, options, [id = '']) => {
+      const client = await operatorClient(frame, options);
+      const { body } = await client('POST', `/v1/api-keys/${encodeURIComponent(id)}/rotate`, {
+        body: { grace_seconds: options.grace },
+      });
+      return secretAnswer(body, options);
+    },
+  );
+}
+
+function revokeKeyCommand(shell: Shell): Command {
+  const made = asksGateway(
+    command('revoke', 'end a key now, on every node', ['sage keys revoke k7f3a']),
+  ).argument('<id>');
+  return runs<OperatorOptions>(shell, made, async (frame, options, [id = '']) => {
+    const client = await operatorClient(frame, options);
+    await client('DELETE', `/v1/api-keys/${encodeURIComponent(id)}`);
+    return { data: { id, revoked: true }, lines: (pen) => [`${pen.mark('+')} ${id} is revoked`] };
+  });
+}
