@@ -13,6 +13,8 @@ export interface BodyBounds {
   /** Longest time for the whole body, in milliseconds: a byte at a time must not hold a place for ever. */
   readonly timeoutMs: number;
   readonly budget: BodyBudget;
+  /** Gives up as well. */
+  readonly signal?: AbortSignal;
 }
 
 const NOTHING: Bytes = new Uint8Array(0);
@@ -75,15 +77,17 @@ export interface Gathering {
 }
 
 /** One body on its way in, by whatever kind of stream. */
-export function gather({ maxBytes, timeoutMs, budget }: BodyBounds): Gathering {
+export function gather({ maxBytes, timeoutMs, budget, signal }: BodyBounds): Gathering {
   const chunks: Uint8Array[] = [];
   let length = 0;
   let onTimeout: (error: RequestRefused) => void;
+  const onAbort = (): void => onTimeout(new RequestRefused('body_aborted'));
   const late = new Promise<never>((_resolve, reject) => {
     onTimeout = reject;
   });
   // Nobody may be waiting when it comes.
   late.catch(() => undefined);
+  signal?.addEventListener('abort', onAbort);
   const timer = setTimeout(() => onTimeout(new RequestRefused('body_timeout')), timeoutMs);
   return {
     add(chunk) {
@@ -97,6 +101,7 @@ export function gather({ maxBytes, timeoutMs, budget }: BodyBounds): Gathering {
     inTime: (step) => Promise.race([step, late]),
     end() {
       clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
       budget.heldBytes -= length;
       length = 0;
     },

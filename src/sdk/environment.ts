@@ -1,7 +1,9 @@
 /** Configuration from environment variables, handed in: the SDK itself looks at nothing. */
 import { algorithmNamed } from './algorithms.ts';
 import { SdkError } from './errors.ts';
+import { readOrigins } from './incoming.ts';
 import { createSigner, type Signer } from './signer.ts';
+import type { VerifierOptions } from './verify.ts';
 
 /** The environment of the process, `Deno.env.toObject()`, the bindings of a worker. */
 export type Environment = Readonly<Record<string, unknown>>;
@@ -32,6 +34,44 @@ export async function signerFromEnv(env: Environment, options: EnvironmentOption
     keyId: variable(env, 'SAGE_KEY_ID'),
     algorithm: algorithm === undefined ? undefined : algorithmNamed(algorithm),
   });
+}
+
+/** What of a verifier's options can stand in variables; keys and nonces cannot. */
+export type VerifierEnvironment = Pick<VerifierOptions, 'origins'> &
+  Pick<VerifierOptions, 'maxAgeSeconds' | 'clockSkewSeconds' | 'maxBodyBytes'>;
+
+/**
+ * The options that these variables set: `SAGE_ORIGINS` (a comma list; needed), `SAGE_SIGNATURE_MAX_AGE_SECONDS`,
+ * `SAGE_CLOCK_SKEW_SECONDS` and `SAGE_MAX_BODY_BYTES`. To be spread beside `keys` or `resolveKey`.
+ * @throws {SdkError} env_missing, env_invalid, which names every variable that is wrong
+ */
+export function verifierOptionsFromEnv(env: Environment): VerifierEnvironment {
+  const wrong: string[] = [];
+  const whole = (name: string): number | undefined => {
+    const text = variable(env, name);
+    if (text === undefined) return undefined;
+    if (!/^\d{1,12}$/.test(text)) wrong.push(name);
+    return Number(text);
+  };
+  const maxAgeSeconds = whole('SAGE_SIGNATURE_MAX_AGE_SECONDS');
+  const clockSkewSeconds = whole('SAGE_CLOCK_SKEW_SECONDS');
+  const maxBodyBytes = whole('SAGE_MAX_BODY_BYTES');
+  if (wrong.length > 0) throw new SdkError('env_invalid', wrong.join(', '));
+  const origins = variable(env, 'SAGE_ORIGINS')
+    ?.split(',')
+    .map((one) => one.trim());
+  if (origins === undefined) throw new SdkError('env_missing', 'SAGE_ORIGINS');
+  try {
+    readOrigins(origins);
+  } catch (error) {
+    throw new SdkError('env_invalid', 'SAGE_ORIGINS', error);
+  }
+  return {
+    origins,
+    ...(maxAgeSeconds === undefined ? {} : { maxAgeSeconds }),
+    ...(clockSkewSeconds === undefined ? {} : { clockSkewSeconds }),
+    ...(maxBodyBytes === undefined ? {} : { maxBodyBytes }),
+  };
 }
 
 /** An empty variable is one that is not set. */

@@ -22,7 +22,7 @@ const OWN_FAULTS = {
   keyid_invalid: 'keyId must be 1 to 512 printable ASCII characters',
   keyid_mismatch: 'keyId names another key than the private key that was given',
   request_unsignable: 'the request cannot be signed as it is',
-  url_invalid: 'an absolute http: or https: URL is needed',
+  url_invalid: 'an absolute URL with http:, https:, ws: or wss: is needed',
   body_unsignable: 'the body is of a kind whose bytes cannot be known before it is sent',
   body_too_large_to_sign: 'the body is longer than maxBodyBytes, and it has to be held to be hashed',
   body_consumed: 'the body was read before it could be proven: put the middleware before every body parser',
@@ -146,6 +146,8 @@ export interface Problem {
   readonly retryable: boolean;
   readonly explanation?: string;
   readonly component?: string;
+  /** What should have been signed; it repeats covered fields, `authorization` among them. */
+  readonly signature_base?: string;
 }
 
 /**
@@ -161,8 +163,14 @@ export class RequestRefused extends Error {
   readonly retryable: boolean;
   /** The component, field or parameter it is about, where there is one. */
   readonly component: string | undefined;
+  /** Private, so that no log of the error repeats what the caller sent. */
+  readonly #signatureBase: string | undefined;
 
-  constructor(code: RefusalCode, explanation?: string, more: { component?: string; cause?: unknown } = {}) {
+  constructor(
+    code: RefusalCode,
+    explanation?: string,
+    more: { component?: string; signatureBase?: string; cause?: unknown } = {},
+  ) {
     const kind = REFUSALS[code];
     const limit = Error.stackTraceLimit;
     Error.stackTraceLimit = 0;
@@ -172,13 +180,18 @@ export class RequestRefused extends Error {
     this.status = kind.status;
     this.retryable = kind.retryable;
     this.component = more.component;
+    this.#signatureBase = more.signatureBase;
   }
 
   /** @param explain adds what exactly failed, which helps a caller and an attacker alike */
   problem(explain = false): Problem {
     const { title, detail } = REFUSALS[this.code];
     const { code, status, retryable, component } = this;
-    const evidence = component === undefined ? {} : { component };
+    const base = this.#signatureBase;
+    const evidence = {
+      ...(component === undefined ? {} : { component }),
+      ...(base === undefined ? {} : { signature_base: base }),
+    };
     return {
       type: `urn:sage:problem:${code}`,
       title,

@@ -29,7 +29,7 @@ export const verifyCallers: FastifyPluginAsync<MiddlewareOptions> = async (app, 
   app.decorateRequest('caller', null);
   app.addHook('preParsing', async (request: FastifyRequest, reply: FastifyReply, payload: BodyStream) => {
     try {
-      const incoming = nodeIncoming(request.raw, request.raw.url ?? '', false);
+      const incoming = nodeIncoming(request.raw, request.originalUrl, false);
       const { caller, body } = await verifier.verifyIncoming(incoming);
       request.caller = caller;
       return body === null ? payload : streamOf(body);

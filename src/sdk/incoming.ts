@@ -57,8 +57,8 @@ function incomingRequest(request: Request): Incoming {
     ...withHost(pairsOf(request.headers), url),
     async hasBody(bounds) {
       if (request.bodyUsed) throw new SdkError('body_consumed');
-      if (declared === '0' || request.body === null) return false;
-      if (declared !== null || request.headers.has('transfer-encoding')) return true;
+      if (request.body === null) return false;
+      if (Number(declared) > 0 || request.headers.has('transfer-encoding')) return true;
       // Some servers give an empty stream to a request that has no body, and only reading tells.
       [first, stream] = await firstChunk(request, bounds);
       return first !== undefined;

@@ -1,7 +1,13 @@
 /** What `sage-gateway/sdk` exports; see `docs/sdk.md`. The entry of a package, and the one file that only passes on. */
 export type { Algorithm } from './algorithms.ts';
 export { didKeyOf, didKeyResolver, type KeyDid, type KeyResolver } from './did.ts';
-export { type Environment, type EnvironmentOptions, signerFromEnv } from './environment.ts';
+export {
+  type Environment,
+  type EnvironmentOptions,
+  signerFromEnv,
+  type VerifierEnvironment,
+  verifierOptionsFromEnv,
+} from './environment.ts';
 export {
   type Problem,
   REFUSALS,

@@ -39,6 +39,8 @@ export interface NonceMemoryOptions {
 const ENTRIES_MAX = 100_000;
 /** Characters an entry may hold on average; a key id and a nonce of usual length are 140 together. */
 const ENTRY_LENGTH = 320;
+/** "The last moment" is inclusive, and a clock may be set back a little. */
+const MARGIN_MS = 1_000;
 /** Old entries dropped with each new one, so that the table shrinks as it is used. */
 const SWEPT_AT_ONCE = 4;
 /** A full table is looked through for old entries at most this often, in milliseconds. */
@@ -76,7 +78,7 @@ export function createNonceMemory(options: NonceMemoryOptions = {}): NonceStore 
       }
       if (isFull()) return 'full';
       if (!entries.has(name)) characters += name.length;
-      entries.set(name, expiresAtMs);
+      entries.set(name, expiresAtMs + MARGIN_MS);
       return 'reserved';
     },
   };

@@ -14,7 +14,7 @@ import { newNonce, type Signer } from './signer.ts';
 export interface RequestToSign {
   /** Upper case; GET when left out. */
   readonly method?: string;
-  /** Absolute; a fragment is not sent and not signed. */
+  /** Absolute, `http:` or `https:`, or `ws:` or `wss:` for the request that opens a WebSocket. A fragment is not signed. */
   readonly url: string | URL;
   /** What is sent; fields that the client adds later are not covered. */
   readonly headers?: HeadersInput;
@@ -81,8 +81,14 @@ export async function signRequest(
 export async function bytesToSign(request: Request, maxBytes = MAX_BODY_BYTES): Promise<Bytes | null> {
   const budget = { totalBytes: Number.POSITIVE_INFINITY, heldBytes: 0 };
   try {
-    return await readRequestBody(request, { maxBytes, timeoutMs: NO_TIMEOUT_MS, budget });
+    return await readRequestBody(request, {
+      maxBytes,
+      timeoutMs: NO_TIMEOUT_MS,
+      budget,
+      signal: request.signal,
+    });
   } catch (error) {
+    request.signal.throwIfAborted();
     if (!(error instanceof RequestRefused)) throw new SdkError('body_unsignable', undefined, error);
     if (error.code === 'body_too_large') throw new SdkError('body_too_large_to_sign', `${maxBytes} bytes`);
     throw new SdkError('body_unsignable', 'its stream failed', error.cause);
@@ -95,7 +101,7 @@ async function signParts(
   options: SignOptions,
 ): Promise<SignedRequest> {
   const url = absoluteUrl(request.url);
-  const method = request.method ?? 'GET';
+  const method = methodOf(request.method ?? 'GET');
   const body = bodyBytes(request.body);
   const given = pairsOf(request.headers).filter(([name]) => !REPLACED.has(name));
   const hasBody = body !== null && body.length > 0;
@@ -131,7 +137,7 @@ function prepare(
     return prepareSignature(
       {
         method,
-        scheme: url.protocol.slice(0, -1),
+        scheme: SCHEMES[url.protocol] ?? '',
         authority: url.host,
         target: url.pathname + url.search,
         rawHeaders: headers.flat(),
@@ -144,6 +150,22 @@ function prepare(
   }
 }
 
+/** As `fetch` sends it: it puts six methods in upper case, and gateways take no other. @throws {SdkError} request_unsignable */
+function methodOf(method: string): string {
+  const sent = /^(?:delete|get|head|options|post|put)$/i.test(method) ? method.toUpperCase() : method;
+  if (!/^[!#$%&'*+\-.^_`|~0-9A-Z]+$/.test(sent))
+    throw new SdkError('request_unsignable', 'the method is not in upper case');
+  return sent;
+}
+
+/** A WebSocket is opened by an HTTP request, so `wss:` is signed as `https:`. */
+const SCHEMES: Readonly<Record<string, string>> = {
+  'http:': 'http',
+  'https:': 'https',
+  'ws:': 'http',
+  'wss:': 'https',
+};
+
 function absoluteUrl(url: string | URL): URL {
   let parsed: URL;
   try {
@@ -151,7 +173,7 @@ function absoluteUrl(url: string | URL): URL {
   } catch (error) {
     throw new SdkError('url_invalid', undefined, error);
   }
-  if (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') throw new SdkError('url_invalid');
+  if (SCHEMES[parsed.protocol] === undefined) throw new SdkError('url_invalid');
   // `fetch` refuses them too, and they are no part of what is sent.
   if (parsed.username !== '' || parsed.password !== '')
     throw new SdkError('url_invalid', 'without user name and password');

@@ -105,7 +105,7 @@ const TOTAL_BODY_BYTES = 64 * 1024 * 1024;
 const BODY_TIMEOUT_MS = 30_000;
 const CLOCK_SKEW_SECONDS = 5;
 const MAX_AGE_SECONDS = 60;
-/** A base in an error message; a longer one helps nobody. */
+/** A base in a problem document; a longer one helps nobody. */
 const SHOWN_BASE_LENGTH_MAX = 2_048;
 
 /** Shared by every verifier that has none of its own, so that a request accepted by one is used up for all. */
@@ -299,10 +299,8 @@ async function verifySignature(
   const base = signatureBase(signature, view);
   if ((await key.verify(base, signature.signature)) !== true) {
     const shown = latin1Text(base.subarray(0, SHOWN_BASE_LENGTH_MAX));
-    throw new RequestRefused(
-      'signature_invalid',
-      `it does not verify over the base that was expected:\n${shown}`,
-    );
+    const explanation = `it does not verify over the base that was expected for ${view.method} ${view.target}`;
+    throw new RequestRefused('signature_invalid', explanation, { signatureBase: shown });
   }
   const did = keyId.startsWith('did:') ? (keyId.split('#', 1)[0] ?? keyId) : null;
   return { did, keyId, algorithm, keyThumbprint: thumbprint, covered: signature.covered, created };

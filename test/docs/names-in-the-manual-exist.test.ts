@@ -25,6 +25,10 @@ const FOREIGN = new Map([
   ['SAGE_PRIVATE_KEY_FILE', 'src/sdk/environment.ts'],
   ['SAGE_KEY_ID', 'src/sdk/environment.ts'],
   ['SAGE_KEY_ALGORITHM', 'src/sdk/environment.ts'],
+  ['SAGE_ORIGINS', 'src/sdk/environment.ts'],
+  ['SAGE_SIGNATURE_MAX_AGE_SECONDS', 'src/sdk/environment.ts'],
+  ['SAGE_CLOCK_SKEW_SECONDS', 'src/sdk/environment.ts'],
+  ['SAGE_MAX_BODY_BYTES', 'src/sdk/environment.ts'],
 ]);
 /** Names that RFC 9113 gives its error codes. */
 const HTTP2 = new Set(['NO_ERROR', 'REFUSED_STREAM']);

@@ -1,6 +1,8 @@
 /** What the SDK signs the gateway proves, and what is signed for the gateway the SDK proves. */
 import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
 import {
   createNonceMemory,
   createSigner,
@@ -102,4 +104,17 @@ test('a key the gateway could not use is refused before anything is sent', async
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'secp256k1' });
   const making = createSigner({ privateKey: privateKey.export({ format: 'jwk' }) });
   await expect(making).rejects.toMatchObject({ name: 'SdkError', code: 'key_secp256k1_unsupported' });
+});
+
+test('a WebSocket is opened by a signed request', async () => {
+  const signer = await newSigner('ed25519');
+  const url = `${gateway.origin.replace('http:', 'ws:')}/agents/echo/socket?x=1`;
+  const { headers } = await signRequest({ url }, signer);
+  const socket = new WebSocket(url, { headers: Object.fromEntries(headers) });
+  await once(socket, 'open');
+  socket.send('hello');
+  const [data] = (await once(socket, 'message')) as [Buffer];
+  expect(data.toString()).toBe('hello');
+  socket.close();
+  await once(socket, 'close');
 });

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { didKeyResolver } from '../../src/sdk/did.ts';
 import { createNonceMemory } from '../../src/sdk/nonces.ts';
+import { signRequest } from '../../src/sdk/sign.ts';
 import { type SignedFetchOptions, signedFetch } from '../../src/sdk/signed-fetch.ts';
 import type { Signer } from '../../src/sdk/signer.ts';
 import { createVerifier, type Verifier } from '../../src/sdk/verify.ts';
@@ -176,3 +177,29 @@ test.each(['ftp://host/', 'not a url', 'http://user:secret@host/'])(
     await expect(signedFetch(signer)(url)).rejects.toThrow();
   },
 );
+
+test('a call that is given up while its body is read is given up', async () => {
+  let cancelled = false;
+  const body = new ReadableStream({
+    start: (controller) => controller.enqueue(new Uint8Array(1)),
+    cancel: () => {
+      cancelled = true;
+    },
+  });
+  const controller = new AbortController();
+  const calling = call('/', { method: 'POST', body, signal: controller.signal });
+  controller.abort(new Error('no longer wanted'));
+  await expect(calling).rejects.toThrow('no longer wanted');
+  expect([cancelled, seen]).toEqual([true, []]);
+});
+
+test.each(['patch', 'GeT x', ''])('the method %j is refused before it is signed', async (method) => {
+  await expect(call('/', { method })).rejects.toThrow();
+  expect(seen).toEqual([]);
+});
+
+test('a method that fetch would put in upper case is signed so', async () => {
+  const signed = await signRequest({ method: 'post', url: `${origin}/`, body: 'x' }, signer);
+  expect(signed.method).toBe('POST');
+  expect((await fetch(signed.url, { ...signed, method: 'post' })).status).toBe(200);
+});

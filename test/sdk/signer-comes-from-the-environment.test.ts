@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { type Environment, signerFromEnv } from '../../src/sdk/environment.ts';
+import { type Environment, signerFromEnv, verifierOptionsFromEnv } from '../../src/sdk/environment.ts';
 import { SdkError } from '../../src/sdk/errors.ts';
 import { generateKeyPair } from '../../src/sdk/signer.ts';
 import { codeOf } from './support/parties.ts';
@@ -53,4 +53,37 @@ test.each<[string, string, Environment]>([
   expect(await codeOf(signerFromEnv(env))).toBe(code);
   const error: unknown = await signerFromEnv(env).catch((caught: unknown) => caught);
   expect(error instanceof SdkError ? error.message : '').toContain(text);
+});
+
+test('a verifier is described by variables too', () => {
+  const env = {
+    SAGE_ORIGINS: 'https://api.example, https://api.example:8443',
+    SAGE_SIGNATURE_MAX_AGE_SECONDS: '30',
+    SAGE_CLOCK_SKEW_SECONDS: '',
+    SAGE_MAX_BODY_BYTES: '2048',
+  };
+  expect(verifierOptionsFromEnv(env)).toEqual({
+    origins: ['https://api.example', 'https://api.example:8443'],
+    maxAgeSeconds: 30,
+    maxBodyBytes: 2_048,
+  });
+});
+
+test.each<[string, string, Environment]>([
+  ['env_missing', 'SAGE_ORIGINS', {}],
+  ['env_invalid', 'SAGE_ORIGINS', { SAGE_ORIGINS: 'api.example' }],
+  ['env_invalid', 'SAGE_ORIGINS', { SAGE_ORIGINS: 'https://api.example,' }],
+  [
+    'env_invalid',
+    'SAGE_CLOCK_SKEW_SECONDS, SAGE_MAX_BODY_BYTES',
+    { SAGE_ORIGINS: 'https://a.example', SAGE_CLOCK_SKEW_SECONDS: '-1', SAGE_MAX_BODY_BYTES: '1MB' },
+  ],
+])('of a verifier, %s names %s', (code, text, env) => {
+  let error: unknown;
+  try {
+    verifierOptionsFromEnv(env);
+  } catch (caught) {
+    error = caught;
+  }
+  expect(error).toMatchObject({ code, message: expect.stringContaining(text) });
 });

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { REFUSALS, RequestRefused } from '../../src/sdk/errors.ts';
 import type { ReceivedRequest } from '../../src/sdk/incoming.ts';
@@ -196,7 +197,14 @@ test('a caller reads the code, and only when told to what exactly failed', async
     detail: REFUSALS.signature_invalid.detail,
     retryable: false,
   });
-  expect(refused.problem(true).explanation).toContain('"@method": PUT');
+  expect(refused.problem(true).explanation).toContain('PUT /orders?id=7');
+  expect(refused.problem(true).signature_base).toContain('"@method": PUT');
+});
+
+test('a refusal that is logged repeats no credential', async () => {
+  const request = { ...(await sign()), method: 'PUT' };
+  const refused = await verifyRequest(request, serverOptions()).catch((error: unknown) => error);
+  expect(inspect(refused, { showHidden: true, depth: 9 })).not.toContain('Bearer abc');
 });
 
 describe('options that would let strangers in are refused', () => {
