@@ -20,7 +20,7 @@ import { addressOf, clientSettings, GRACE_MS } from './settings.ts';
 
 /** Calls that wait for a connection: more than operators and the decision log ever have under way. */
 const WAITING_MAX = 256;
-/** What pg-pool says when every connection was in use for as long as a call waits. */
+/** What pg-pool says when a call has waited for a connection as long as it may. */
 const POOL_EXHAUSTED = 'timeout exceeded when trying to connect';
 const IDLE_MS = 30_000;
 
@@ -80,7 +80,10 @@ export async function openPostgres(
   });
   // Of a connection that nobody uses: the pool has dropped it, and whether the server is gone the poll finds out.
   pool.on('error', () => events.doubted());
+  // The pool listens while a connection is idle, its user while it asks something; between two statements nobody does.
+  pool.on('connect', (client) => client.on('error', () => events.doubted()));
   let shed = 0;
+  let inUse = 0;
 
   async function acquire(): Promise<pg.PoolClient> {
     if (pool.waitingCount >= WAITING_MAX) {
@@ -90,7 +93,9 @@ export async function openPostgres(
     try {
       return await pool.connect();
     } catch (error) {
-      if (!(error instanceof Error) || error.message !== POOL_EXHAUSTED) throw error;
+      // It says so of a server that does not let anybody in, too.
+      const exhausted = error instanceof Error && error.message === POOL_EXHAUSTED && inUse >= poolMax;
+      if (!exhausted) throw error;
       shed++;
       throw faultError({ kind: 'busy', text: `all ${poolMax} connections to ${endpoint} are in use` });
     }
@@ -98,10 +103,13 @@ export async function openPostgres(
 
   async function withClient<T>(work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
     const client = await acquire();
+    inUse++;
     let released = false;
     const release = (broken: boolean): void => {
-      if (!released) client.release(broken);
+      if (released) return;
       released = true;
+      inUse--;
+      client.release(broken);
     };
     // The server ends statements itself; this is for one that says nothing any more. Its socket is destroyed.
     const hung = setTimeout(release, timeoutMs + GRACE_MS, true);
@@ -148,7 +156,7 @@ export async function openPostgres(
     write: (statements) => coded(() => withClient((client) => transaction(client, statements))),
     load: () => ({
       waiting: pool.waitingCount,
-      inUse: pool.totalCount - pool.idleCount,
+      inUse,
       size: poolMax,
       shed,
     }),

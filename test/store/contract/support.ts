@@ -35,6 +35,8 @@ export interface Databases {
   readonly kind: 'sqlite' | 'postgresql';
   /** Another connection to the same rows, as another node has it; closed after the tests. */
   readonly open: () => Promise<Database>;
+  /** Where they are. */
+  readonly place: () => Promise<Place>;
 }
 
 /** Runs `tests` once for each database, with an empty one of its own. */
@@ -42,15 +44,16 @@ export function onEveryDatabase(tests: (databases: Databases) => void): void {
   describe('on sqlite', () => {
     const folder = mkdtempSync(join(tmpdir(), 'sage-store-'));
     afterAll(() => rmSync(folder, { recursive: true, force: true }));
-    tests({ kind: 'sqlite', open: opening(async () => placeAt(null, folder)) });
+    const place = async (): Promise<Place> => placeAt(null, folder);
+    tests({ kind: 'sqlite', place, open: opening(place) });
   });
   describe.skipIf(ensurePostgres() === null)('on postgresql', () => {
     let url: Promise<string> | null = null;
-    const open = opening(async () => {
+    const place = async (): Promise<Place> => {
       url ??= sharedPostgres().then((server) => server.createDatabase());
       return placeAt(await url, '/nowhere');
-    });
-    tests({ kind: 'postgresql', open });
+    };
+    tests({ kind: 'postgresql', place, open: opening(place) });
   });
 }
 
