@@ -18,6 +18,8 @@ import {
 const FOREIGN = new Map([
   ['OTEL_EXPORTER_OTLP_HEADERS', 'the OpenTelemetry exporter'],
   ['NODE_EXTRA_CA_CERTS', 'Node'],
+  ['SAGE_IMAGE', 'docker-compose.prod.yml'],
+  ['CAP_NET_BIND_SERVICE', 'Linux'],
   ['ALLOW_MISSING', 'test/support'],
   ['CONFORMANCE_VECTORS', 'test/trust/wire/support'],
   ['SDK_ERRORS', 'a constant of the SDK'],

@@ -12,6 +12,7 @@ import { startAnvil, type TestAnvil } from '../support/anvil.ts';
 import { freePort } from '../support/free-port.ts';
 import { makeFolder, nextSecond, until } from '../support/gateway.ts';
 import { type InstalledPackage, installedPackage } from '../support/packed.ts';
+import { sharedPostgres } from '../support/postgres.ts';
 import { redisAvailable } from '../support/redis.ts';
 import { placeOf, readCompose, serviceOf } from './support/compose.ts';
 
@@ -52,6 +53,20 @@ async function startRedis(): Promise<void> {
   places.set('redis:6379', `127.0.0.1:${port}`);
 }
 
+/** The user and database that the file asks of the image, on the server of the tests. */
+async function makeDatabase(): Promise<void> {
+  const postgres = await sharedPostgres();
+  const {
+    POSTGRES_USER,
+    POSTGRES_DB,
+    POSTGRES_PASSWORD_FILE = '',
+  } = serviceOf(file, 'postgres').environment ?? {};
+  const password = readFileSync(secretPath(POSTGRES_PASSWORD_FILE), 'utf8');
+  await postgres.run(`create role ${POSTGRES_USER} login password '${password}'`);
+  await postgres.run(`create database ${POSTGRES_DB} owner ${POSTGRES_USER}`);
+  places.set('postgres:5432', new URL(postgres.url()).host);
+}
+
 async function startAgent(): Promise<void> {
   const [, script = ''] = serviceOf(file, 'agent').command ?? [];
   const mount = serviceOf(file, 'agent').volumes?.find((volume) => volume.includes(script)) ?? '';
@@ -67,7 +82,7 @@ beforeAll(async () => {
   execFileSync('sh', [placeOf('deploy/scripts/make-secrets.sh'), join(folder, 'secrets')]);
   anvil = await startAnvil({ blockTime: 1 });
   places.set('anvil:8545', new URL(anvil.httpUrl).host);
-  await Promise.all([startRedis(), startAgent()]);
+  await Promise.all([startRedis(), makeDatabase(), startAgent()]);
 }, PACK_TIMEOUT_MS);
 
 afterAll(async () => {
@@ -98,12 +113,11 @@ function startGateway(): GatewayProcess {
   }
   // Docker's forwarder, which here is nobody.
   env.TRUSTED_PROXIES = '127.0.0.1';
-  delete env.DATABASE_URL_FILE;
   return spawnGateway(env, { command: [installed.sage, 'serve'], folder });
 }
 
 test.skipIf(!redisAvailable())(
-  'a signed call reaches the agent, with Redis and the chain connected',
+  'a signed call reaches the agent, with Redis, PostgreSQL and the chain connected',
   async () => {
     const registry = /0x[0-9a-f]{40}/.exec(deployRegistry())?.[0];
     expect(readFileSync(placeOf('deploy/compose/config/sage.yaml'), 'utf8')).toContain(registry);
@@ -126,6 +140,9 @@ test.skipIf(!redisAvailable())(
       return states.every((state) => state === 'pass') ? states : false;
     }, 'Redis and the chain are well');
     expect(health).toHaveLength(2);
+    const { POSTGRES_DB } = serviceOf(file, 'postgres').environment ?? {};
+    const applied = await (await sharedPostgres()).run('select name from schema_migrations', POSTGRES_DB);
+    expect(applied.length).toBeGreaterThan(0);
   },
   60_000,
 );
