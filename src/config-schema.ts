@@ -4,9 +4,8 @@
  */
 import { type Static, Type } from 'typebox';
 import { AgentSchema } from './agents/entry.ts';
+import { AGENTS_MAX } from './agents/stored-agents.ts';
 
-/** Far above what one gateway serves; a generated file that went wrong stops here. */
-const AGENTS_MAX = 1_000;
 const CHAINS_MAX = 16;
 const REGISTRIES_MAX = 64;
 const OPERATORS_MAX = 100;

@@ -3,6 +3,8 @@ type PolicyErrorCode =
   | 'policy_file_unreadable'
   | 'policy_file_invalid'
   | 'policy_allow_list_invalid'
+  | 'policy_stored_invalid'
+  | 'policy_checks_busy'
   | 'region_database_unreadable'
   | 'region_database_invalid';
 

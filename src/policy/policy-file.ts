@@ -22,8 +22,10 @@ export interface PolicyFileOptions {
   };
   /** Called after each swap, the first load included. What it throws is logged and changes nothing. */
   readonly onChange?: (policy: CompiledPolicy) => void;
-  /** Called with the faults, one a line, when a new file was refused. */
+  /** Called with the faults, one a line, when a new file was refused; with an empty text when a good one was read. */
   readonly onFault?: (faults: string) => void;
+  /** False while another policy decides: the file is followed, and what it says is not announced as in force. */
+  readonly decides?: () => boolean;
 }
 
 type ReadOutcome =
@@ -34,6 +36,8 @@ type Outcome = 'unchanged' | 'reloaded' | 'refused';
 export interface PolicyFile {
   /** The policy that decides now. */
   current(): CompiledPolicy;
+  /** Its text. */
+  text(): string;
   /** Looks at the file; resolves when what it holds has been taken or refused. Never rejects. */
   reload(): Promise<Outcome>;
   close(): Promise<void>;
@@ -48,6 +52,7 @@ export async function openPolicyFile(options: PolicyFileOptions): Promise<Policy
     throw new PolicyError(code, `the policy cannot be used:\n${opened.faults}`);
   }
   let policy = opened.policy;
+  let text = first.ok ? first.text : '';
   let seen = fingerprint(first);
   let running: Promise<Outcome> | null = null;
   let queued: Promise<Outcome> | null = null;
@@ -65,6 +70,7 @@ export async function openPolicyFile(options: PolicyFileOptions): Promise<Policy
     }
     const previous = policy.revision;
     policy = next.policy;
+    text = read.ok ? read.text : '';
     announceReloaded(options, policy, previous);
     return 'reloaded';
   };
@@ -87,6 +93,7 @@ export async function openPolicyFile(options: PolicyFileOptions): Promise<Policy
   const follower = followFile(options.path, () => void reload());
   return {
     current: () => policy,
+    text: () => text,
     reload,
     async close() {
       closed = true;
@@ -146,8 +153,13 @@ function announceReloaded(
   policy: CompiledPolicy,
   previousRevision: string,
 ): void {
-  const { path, log, onChange } = options;
+  const { path, log, onChange, onFault, decides = () => true } = options;
   const event: PolicyReloaded = { path, revision: policy.revision, previousRevision, rules: policy.rules };
+  guard(options, () => onFault?.(''));
+  if (!decides()) {
+    log.info(event, 'policy file read; the stored policy decides');
+    return;
+  }
   log.info(event, previousRevision === '' ? 'policy loaded' : 'policy reloaded');
   policyReloaded.publish(event);
   guard(options, () => onChange?.(policy));

@@ -5,10 +5,13 @@
  * The question is asked for every request, so it is answered from this process's memory; other nodes' blocks
  * arrive as messages, and those set while this node was away are fetched when it is back.
  */
-import { type AddressKey, isAddressKey } from './address.ts';
+import type { AddressKey } from './address.ts';
+import { type BlockNote, type BlockView, createBlockNotes } from './block-notes.ts';
+import { StoreFull } from './errors.ts';
 import { FULL } from './memory/region.ts';
 import type { Table } from './memory/table.ts';
 import type { RedisStore, StoreLog } from './redis/connection.ts';
+import { BLOCK_MS_MAX, shareBlocks } from './shared-blocks.ts';
 
 export interface FailureRule {
   /** So many failures... */
@@ -23,17 +26,24 @@ export interface Blocks {
   /** Milliseconds left, 0 when the address is not blocked. */
   isBlocked(address: AddressKey, nowMs: number): number;
   /** Blocks at once here, and soon on every node. A longer block stands. */
-  block(address: AddressKey, forMs: number, nowMs: number): void;
+  block(address: AddressKey, forMs: number, nowMs: number, note?: BlockNote): void;
   /** Counts one failure; true when it led to a block. Failures are counted by each node for itself. */
   noteFailure(address: AddressKey, rule: FailureRule, nowMs: number): boolean;
+  /** Those in force here, by address; at most 10,000, one that found no room in the list is blocked all the same. */
+  list(nowMs: number): readonly BlockView[];
+  /**
+   * Blocks on every node, or on none; a longer block stands.
+   * @throws RedisUnavailable when the other nodes cannot be told; StoreFull when there is no room.
+   */
+  set(address: AddressKey, forMs: number, nowMs: number, note: BlockNote): Promise<void>;
+  /** Lets an address in again on every node, or on none; false when it was not blocked. @throws RedisUnavailable */
+  lift(address: AddressKey, nowMs: number): Promise<boolean>;
 }
 
-/** Addresses change hands: whatever a rule or another node says, a block is over after a day. */
-const BLOCK_MS_MAX = 86_400_000;
-/** Blocks kept in Redis, and fetched by a node that comes back: a megabyte. */
-const SHARED_BLOCKS_MAX = 10_000;
 /** When a lock of the table cannot be had: refuse for a moment rather than let a blocked address pass. */
 const UNCERTAIN_MS = 1_000;
+/** What this process blocks by itself. */
+const BY_RULE: BlockNote = { reason: 'too many signatures failed', setBy: 'gateway' };
 
 const longer = (value: number, _now: number, until: number) => Math.max(value, until);
 
@@ -45,29 +55,50 @@ export function createBlocks(options: {
   log: StoreLog;
 }): Blocks {
   const { table, redis, now, log } = options;
+  const notes = createBlockNotes();
 
-  const blockHere = (address: AddressKey, forMs: number, nowMs: number): void => {
+  const blockHere = (address: AddressKey, forMs: number, note: BlockNote, nowMs: number): boolean => {
     const until = nowMs + Math.min(forMs, BLOCK_MS_MAX);
-    if (table.blocks.update(table.tag(address), nowMs, longer, until, 0) === FULL) {
-      log.warn({ address }, 'the table of blocks is full; this address stays unblocked');
-    }
+    const before = table.blocks.update(table.tag(address), nowMs, longer, until, 0);
     raiseHorizon(table, until);
+    if (before === FULL) {
+      log.warn({ address }, 'the table of blocks is full; this address stays unblocked');
+      return false;
+    }
+    notes.note(address, until, note, nowMs);
+    return true;
   };
+  const liftHere = (address: AddressKey, nowMs: number, beforeMs: number): void => {
+    if (notes.forget(address, beforeMs)) table.blocks.remove(table.tag(address), nowMs);
+  };
+  const shared =
+    redis === null
+      ? null
+      : shareBlocks(
+          redis,
+          {
+            block: (address, forMs, note) => void blockHere(address, forMs, note, now()),
+            lift: (address, agoMs) => liftHere(address, now(), now() - agoMs),
+          },
+          log,
+        );
 
-  if (redis !== null) listen(redis, now, blockHere, log);
-
-  const block = (address: AddressKey, forMs: number, nowMs: number): void => {
-    blockHere(address, forMs, nowMs);
-    if (redis?.usable()) void share(redis, address, forMs, log);
+  const block = (address: AddressKey, forMs: number, nowMs: number, note = BY_RULE): void => {
+    blockHere(address, forMs, note, nowMs);
+    if (redis === null || !redis.usable()) return;
+    shared?.block(address, forMs, note).catch((error: unknown) => {
+      log.warn({ err: error, address }, 'this block is known to this node only');
+    });
+  };
+  const isBlocked = (address: AddressKey, nowMs: number): number => {
+    if (nowMs >= horizonMs(table)) return 0;
+    const until = table.blocks.read(table.tag(address), nowMs);
+    if (until === FULL) return UNCERTAIN_MS;
+    return until === 0 ? 0 : until - nowMs;
   };
 
   return {
-    isBlocked(address, nowMs) {
-      if (nowMs >= horizonMs(table)) return 0;
-      const until = table.blocks.read(table.tag(address), nowMs);
-      if (until === FULL) return UNCERTAIN_MS;
-      return until === 0 ? 0 : until - nowMs;
-    },
+    isBlocked,
     block,
     noteFailure(address, rule, nowMs) {
       const tag = table.tag(address);
@@ -75,6 +106,17 @@ export function createBlocks(options: {
       table.failures.remove(tag, nowMs);
       block(address, rule.blockMs, nowMs);
       return true;
+    },
+    list: (nowMs) => notes.list(nowMs),
+    async set(address, forMs, nowMs, note) {
+      await shared?.block(address, forMs, note);
+      if (!blockHere(address, forMs, note, nowMs)) throw new StoreFull('the table of blocks');
+    },
+    async lift(address, nowMs) {
+      const held = isBlocked(address, nowMs) > 0;
+      const known = (await shared?.lift(address)) ?? false;
+      liftHere(address, nowMs, Number.POSITIVE_INFINITY);
+      return held || known;
     },
   };
 }
@@ -93,45 +135,4 @@ function raiseHorizon(table: Table, untilMs: number): void {
     const seen = Atomics.load(table.blocks.hint, 0);
     if (seen >= wanted || Atomics.compareExchange(table.blocks.hint, 0, seen, wanted) === seen) return;
   }
-}
-
-async function share(redis: RedisStore, address: AddressKey, forMs: number, log: StoreLog): Promise<void> {
-  const ms = Math.ceil(Math.min(forMs, BLOCK_MS_MAX));
-  try {
-    const kept = await redis.run((client) =>
-      client.block(`${redis.prefix}blocks`, address, ms, SHARED_BLOCKS_MAX, `${redis.prefix}block`),
-    );
-    if (kept === 0)
-      log.warn({ address }, 'too many shared blocks; nodes that start later will not know this one');
-  } catch (error) {
-    log.warn({ err: error, address }, 'this block is known to this node only');
-  }
-}
-
-/** Takes over what other nodes blocked, now and before. Texts from Redis are checked like any other input. */
-function listen(
-  redis: RedisStore,
-  now: () => number,
-  blockHere: (address: AddressKey, forMs: number, nowMs: number) => void,
-  log: StoreLog,
-): void {
-  const accept = (address: string, forMs: number) => {
-    if (isAddressKey(address) && forMs > 0) blockHere(address, forMs, now());
-  };
-  redis.bus.on(`${redis.prefix}block`, (text) => {
-    const [forMs = '', address = ''] = text.split(' ', 2);
-    accept(address, Number(forMs));
-  });
-  const fetchAll = async () => {
-    if (!redis.usable()) return;
-    try {
-      const found = await redis.run((client) => client.blocked(`${redis.prefix}blocks`, SHARED_BLOCKS_MAX));
-      for (let at = 0; at + 1 < found.length; at += 2) accept(String(found[at]), Number(found[at + 1]));
-    } catch (error) {
-      log.warn({ err: error }, 'blocks set by other nodes could not be fetched');
-    }
-  };
-  // Either connection may be the later one, and a block set in between reached neither.
-  redis.onUp(() => void fetchAll());
-  redis.bus.onRestored(() => void fetchAll());
 }

@@ -11,6 +11,7 @@ import type { RegistryChange } from './chain/changes.ts';
 import type { Checkpoint, WatcherLog } from './chain/checkpoint.ts';
 import { createRpc, type Rpc } from './chain/rpc.ts';
 import { startWatcher, type Watcher, type WatcherState } from './chain/watcher.ts';
+import { createDenyList, type DenyList } from './did/deny-list.ts';
 import type { ChainReader } from './did/ports.ts';
 import { createResolver, type Resolver } from './did/resolver.ts';
 
@@ -50,6 +51,8 @@ export interface KeySourceOptions {
 
 export interface KeySource {
   readonly resolver: Resolver;
+  /** What operators deny; empty until `stored-denials.ts` fills it. */
+  readonly denied: DenyList;
   /** One for each chain, for health. */
   chains(): readonly { readonly chainId: number; readonly state: WatcherState }[];
   close(): Promise<void>;
@@ -123,7 +126,9 @@ function watch(chain: WatchedChain, resolver: Resolver, options: KeySourceOption
 export function openKeySource(options: KeySourceOptions): KeySource {
   const { chains, now } = options;
   const rpcs = new Map(chains.map((chain) => [chain.id, createRpc({ urls: chain.urls, chainId: chain.id })]));
+  const denied = createDenyList(now);
   const resolver = createResolver({
+    denied,
     chain: chains.length === 0 ? null : createReader(rpcs, chains),
     chains: chains.map(({ id, registries }) => ({
       chainId: id,
@@ -152,6 +157,7 @@ export function openKeySource(options: KeySourceOptions): KeySource {
   const timer = setInterval(report, REPORT_MS);
   return {
     resolver,
+    denied,
     chains: () => watchers.map(({ chainId, watcher }) => ({ chainId, state: watcher.state() })),
     async close() {
       clearInterval(timer);

@@ -36,7 +36,7 @@ async function openFile(): Promise<PolicyFile> {
     regions: false,
     log: { info: log, error: log },
     onChange: (policy) => void events.emit('changed', policy.ordered[0]?.id),
-    onFault: (faults) => void events.emit('refused', faults),
+    onFault: (faults) => void (faults !== '' && events.emit('refused', faults)),
   });
   opened.push(file);
   return file;

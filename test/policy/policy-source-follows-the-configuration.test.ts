@@ -107,3 +107,67 @@ test('the file named is followed, the one before no more', async () => {
 test('a first file that cannot be used opens nothing', async () => {
   await expect(open(write('bad.yaml', 'rules: ['))).rejects.toThrow(/bad\.yaml:1:/);
 });
+
+test('a stored policy wins over file and lists, and leaves the field to them when it is taken away', async () => {
+  const from = await open(write('a.yaml', policy('a', ALICE)));
+  await from.store(policy('stored', BOB));
+  expect([from.source(), from.current().name, from.text()]).toEqual([
+    'store',
+    'stored',
+    policy('stored', BOB),
+  ]);
+  expect([allows(from, ALICE), allows(from, BOB)]).toEqual([false, true]);
+  expect(changes.at(-1)).toBe(from.current());
+  await from.store(null);
+  expect([from.source(), from.current().name, from.text()]).toEqual(['file', 'a', policy('a', ALICE)]);
+  expect(changes.at(-1)).toBe(from.current());
+  await from.configure(null, listed(BOB));
+  expect([from.source(), from.text()]).toEqual(['allow_lists', null]);
+});
+
+test('a stored policy that cannot be used changes nothing, and says where it fails', async () => {
+  const from = await open(write('a.yaml', policy('a', ALICE)));
+  const before = from.current();
+  await expect(from.store('rules: [')).rejects.toMatchObject({
+    code: 'policy_stored_invalid',
+    message: expect.stringContaining('stored policy:1:'),
+  });
+  await from.store(policy('stored', BOB));
+  await expect(from.store('nonsense')).rejects.toMatchObject({ code: 'policy_stored_invalid' });
+  expect(from.current().name).toBe('stored');
+  await from.store(null);
+  expect(from.current()).toBe(before);
+});
+
+test('the file is followed while a stored policy decides, and decides as it is now once that is gone', async () => {
+  const from = await open(write('a.yaml', policy('a', ALICE)));
+  await from.store(policy('stored', BOB));
+  const told = changes.length;
+  write('a.yaml', policy('a2', ALICE));
+  await from.configure(join(folder, 'a.yaml'), listed());
+  await expect
+    .poll(
+      async () => {
+        await from.store(null);
+        const { name } = from.current();
+        if (name !== 'a2') await from.store(policy('stored', BOB));
+        return name;
+      },
+      { interval: 10, timeout: 3_000 },
+    )
+    .toBe('a2');
+  // What the file said meanwhile was never handed on as in force.
+  expect(changes.slice(told).every((change) => ['stored', 'a', 'a2'].includes(change.name))).toBe(true);
+});
+
+test('checking changes nothing, and too many who ask at once are told to come later', async () => {
+  const from = await open(null, ALICE);
+  const before = from.current();
+  expect(await from.check(policy('x', BOB))).toMatchObject({ ok: true, policy: { name: 'x', rules: 1 } });
+  expect(await from.check('rules: [')).toMatchObject({ ok: false, faults: [{ line: 1 }] });
+  expect(from.current()).toBe(before);
+  const many = await Promise.allSettled(Array.from({ length: 12 }, () => from.check(policy('x', BOB))));
+  const refused = many.filter(({ status }) => status === 'rejected');
+  expect(refused).toHaveLength(4);
+  expect(refused[0]).toMatchObject({ reason: { code: 'policy_checks_busy' } });
+});

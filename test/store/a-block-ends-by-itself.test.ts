@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { addressKey } from '../../src/store/address.ts';
 import { createBlocks } from '../../src/store/blocks.ts';
 import { keptLog, smallTable } from './support.ts';
@@ -56,4 +56,46 @@ test('when there is no room for a block, the ones in force stay and the log says
   for (let at = 0; at < 20; at += 1) blocks.block(addressKey(`192.0.2.${at}`), 1_000, NOW);
   expect(blocks.isBlocked(addressKey('192.0.2.0'), NOW)).toBe(1_000);
   expect(log.lines.filter((line) => line.level === 'warn').length).toBe(4);
+});
+
+describe('what operators see and do', () => {
+  const note = { reason: 'scraping', setBy: 'key:ops' };
+
+  test('blocks are listed with reason and author until they end; the rule that blocked names itself', async () => {
+    const { blocks } = aloneAt(NOW);
+    await blocks.set(addressKey('2001:db8::9'), 1_000, NOW, note);
+    blocks.noteFailure(address, { ...rule, threshold: 1 }, NOW);
+    expect(blocks.list(NOW)).toEqual([
+      { address, untilMs: NOW + 600_000, reason: 'too many signatures failed', setBy: 'gateway' },
+      { address: '2001:db8:0:0::/64', untilMs: NOW + 1_000, ...note },
+    ]);
+    expect(blocks.list(NOW + 1_000).map((block) => block.address)).toEqual([address]);
+  });
+
+  test('one is let in again at once, and only once', async () => {
+    const { blocks } = aloneAt(NOW);
+    await blocks.set(address, 10_000, NOW, note);
+    expect(await blocks.lift(address, NOW)).toBe(true);
+    expect(blocks.isBlocked(address, NOW)).toBe(0);
+    expect(blocks.list(NOW)).toEqual([]);
+    expect(await blocks.lift(address, NOW)).toBe(false);
+  });
+
+  test('without room nothing is said to be blocked', async () => {
+    const { blocks } = aloneAt(NOW, 16);
+    for (let at = 0; at < 16; at += 1) await blocks.set(addressKey(`192.0.2.${at}`), 1_000, NOW, note);
+    await expect(blocks.set(address, 1_000, NOW, note)).resolves.toBeUndefined();
+    await expect(blocks.set(addressKey('198.51.100.1'), 1_000, NOW, note)).rejects.toMatchObject({
+      code: 'STORE_FULL',
+    });
+    expect(blocks.list(NOW)).toHaveLength(16);
+  });
+
+  test('beyond ten thousand an address is blocked without standing in the list', async () => {
+    const { blocks } = aloneAt(NOW, 32_768);
+    for (let at = 0; at < 10_001; at += 1)
+      await blocks.set(addressKey(`10.0.${at >> 8}.${at & 255}`), 1_000, NOW, note);
+    expect(blocks.list(NOW)).toHaveLength(10_000);
+    expect(blocks.isBlocked(addressKey('10.0.39.16'), NOW)).toBe(1_000);
+  });
 });

@@ -42,6 +42,50 @@ describe.skipIf(!redisAvailable())('what one node tells the others', () => {
     await late.close();
   });
 
+  test('an operator blocks and lets in on every node, with reason and author; who was away catches up', async () => {
+    const [here, there] = [blocksOf(a), blocksOf(b)];
+    const address = addressKey('198.51.100.7');
+    const note = { reason: 'a "quoted" reason, with a , and ü', setBy: 'key:ops' };
+    await here.set(address, 60_000, Date.now(), note);
+    await until(() => there.list(Date.now()).some((block) => block.address === address));
+    expect(there.list(Date.now()).find((block) => block.address === address)).toMatchObject(note);
+    const late = connect(redis.url);
+    const lateBlocks = blocksOf(late);
+    await until(() => lateBlocks.isBlocked(address, Date.now()) > 0);
+    expect(lateBlocks.list(Date.now()).find((block) => block.address === address)).toMatchObject(note);
+    await late.close();
+    expect(await there.lift(address, Date.now())).toBe(true);
+    await until(() => here.isBlocked(address, Date.now()) === 0);
+    expect(here.list(Date.now()).map((block) => block.address)).not.toContain(address);
+    // Who was away when it was lifted learns of that when it is back; a block set since then stands.
+    const table = smallTable();
+    createBlocks({ table, redis: null, now: Date.now, log: keptLog() }).block(
+      address,
+      30_000,
+      Date.now(),
+      note,
+    );
+    const back = createBlocks({ table, redis: b, now: Date.now, log: keptLog() });
+    expect(back.isBlocked(address, Date.now())).toBeGreaterThan(0);
+    await say(redis.port, 'CLIENT KILL TYPE pubsub');
+    await until(() => back.isBlocked(address, Date.now()) === 0);
+    await here.set(address, 60_000, Date.now(), note);
+    await until(() => there.isBlocked(address, Date.now()) > 0);
+  });
+
+  test('blocking on every node or on none: without Redis it fails and blocks nobody', async () => {
+    const closed = connect('redis://127.0.0.1:1');
+    await closed.ready;
+    const blocks = blocksOf(closed);
+    const address = addressKey('198.51.100.8');
+    await expect(blocks.set(address, 1_000, Date.now(), { reason: '', setBy: '' })).rejects.toMatchObject({
+      code: 'REDIS_UNAVAILABLE',
+    });
+    expect(blocks.isBlocked(address, Date.now())).toBe(0);
+    await expect(blocks.lift(address, Date.now())).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE' });
+    await closed.close();
+  });
+
   test('a purge reaches both nodes; values come back, expire and can be deleted', async () => {
     const [here, there] = [createSharedKeyCache(a), createSharedKeyCache(b)];
     const heard: string[] = [];

@@ -23,6 +23,12 @@ export interface CircuitView {
   readonly state: CircuitState;
 }
 
+/** What operators are shown. */
+export interface CircuitStanding extends CircuitView {
+  /** Since when it has been in that state, milliseconds since the epoch. */
+  readonly sinceMs: number;
+}
+
 export interface CircuitSettings {
   /** Opens when more than this share of the window's requests failed, in percent. */
   readonly failurePercentMax: number;
@@ -59,10 +65,12 @@ function ignore(): void {
 export class Circuit {
   readonly agentId: string;
   readonly instance: string;
-  readonly #breaker: CircuitBreaker<[Promise<void>], void>;
+  readonly #settings: CircuitSettings;
+  readonly #rotation: EventEmitter;
   readonly #now: () => number;
-  readonly #resetMs: number;
+  #breaker: CircuitBreaker<[Promise<void>], void>;
   #state: CircuitState = 'closed';
+  #sinceMs = Date.now();
   #opensAgainAt = 0;
   /** The probe opossum is waiting for; null while none has been fired. */
   #probe: Probe | null = null;
@@ -78,28 +86,27 @@ export class Circuit {
   ) {
     this.agentId = agentId;
     this.instance = instance;
+    this.#settings = settings;
+    this.#rotation = rotation;
     this.#now = now;
-    this.#resetMs = settings.resetMs;
-    this.#breaker = new CircuitBreaker((outcome: Promise<void>) => outcome, {
-      name: `${agentId} ${instance}`,
-      // The proxy has a timeout for each phase; a second clock here would only disagree with it.
-      timeout: false,
-      errorThresholdPercentage: settings.failurePercentMax,
-      volumeThreshold: settings.requestsMin,
-      rollingCountTimeout: settings.windowMs,
-      rollingCountBuckets: WINDOW_BUCKETS,
-      rollingPercentilesEnabled: false,
-      enableSnapshots: false,
-      rotateBucketController: rotation,
-      resetTimeout: settings.resetMs,
-    });
-    this.#breaker.on('open', () => this.#changed('open'));
-    this.#breaker.on('halfOpen', () => this.#changed('half-open'));
-    this.#breaker.on('close', () => this.#changed('closed'));
+    this.#breaker = this.#closedBreaker();
   }
 
   get state(): CircuitState {
     return this.#state;
+  }
+
+  /** Milliseconds since the epoch; for people alone. */
+  get sinceMs(): number {
+    return this.#sinceMs;
+  }
+
+  /** Closes it by an operator's word, and forgets the failures that opened it: the next few would else open it again. */
+  reset(): void {
+    const wasClosed = this.#state === 'closed';
+    this.shutdown();
+    this.#breaker = this.#closedBreaker();
+    if (!wasClosed) this.#changed('closed');
   }
 
   /** Whether a request may be sent now. */
@@ -161,6 +168,27 @@ export class Circuit {
     this.#breaker.shutdown();
   }
 
+  #closedBreaker(): CircuitBreaker<[Promise<void>], void> {
+    const { failurePercentMax, requestsMin, windowMs, resetMs } = this.#settings;
+    const breaker = new CircuitBreaker((outcome: Promise<void>) => outcome, {
+      name: `${this.agentId} ${this.instance}`,
+      // The proxy has a timeout for each phase; a second clock here would only disagree with it.
+      timeout: false,
+      errorThresholdPercentage: failurePercentMax,
+      volumeThreshold: requestsMin,
+      rollingCountTimeout: windowMs,
+      rollingCountBuckets: WINDOW_BUCKETS,
+      rollingPercentilesEnabled: false,
+      enableSnapshots: false,
+      rotateBucketController: this.#rotation,
+      resetTimeout: resetMs,
+    });
+    breaker.on('open', () => this.#changed('open'));
+    breaker.on('halfOpen', () => this.#changed('half-open'));
+    breaker.on('close', () => this.#changed('closed'));
+    return breaker;
+  }
+
   #fireProbe(): void {
     const outcome = new Promise<void>((resolve, reject) => {
       this.#probe = { resolve, reject };
@@ -170,9 +198,10 @@ export class Circuit {
 
   #changed(state: CircuitState): void {
     this.#state = state;
+    this.#sinceMs = Date.now();
     this.#probe = null;
     this.#probeAbandoned = false;
-    if (state === 'open') this.#opensAgainAt = this.#now() + this.#resetMs;
+    if (state === 'open') this.#opensAgainAt = this.#now() + this.#settings.resetMs;
     if (circuitChanged.hasSubscribers) {
       circuitChanged.publish({ agentId: this.agentId, instance: this.instance, state } satisfies CircuitView);
     }
@@ -182,7 +211,9 @@ export class Circuit {
 export interface Circuits {
   open(agentId: string, instance: string): Circuit;
   close(circuit: Circuit): void;
-  list(): readonly CircuitView[];
+  list(): readonly CircuitStanding[];
+  /** Closes an instance's circuit by an operator's word; false when there is none of that name. */
+  reset(agentId: string, instance: string): boolean;
   /** Closes every circuit and the window's timer. */
   shutdown(): void;
 }
@@ -205,7 +236,19 @@ export function createCircuits(settings: CircuitSettings, now: () => number): Ci
       return circuit;
     },
     close,
-    list: () => Array.from(circuits, ({ agentId, instance, state }) => ({ agentId, instance, state })),
+    list: () =>
+      Array.from(circuits, ({ agentId, instance, state, sinceMs }) => ({
+        agentId,
+        instance,
+        state,
+        sinceMs,
+      })),
+    reset(agentId, instance) {
+      // An upstream over both protocols, or with other timeouts while old requests end, has a circuit for each.
+      const named = [...circuits].filter((one) => one.agentId === agentId && one.instance === instance);
+      for (const circuit of named) circuit.reset();
+      return named.length > 0;
+    },
     shutdown() {
       clearInterval(timer);
       for (const circuit of circuits) close(circuit);

@@ -13,14 +13,33 @@ export interface ScriptedRedis extends Redis {
     goneMs: number,
     nowMs: number,
   ): Promise<[number, number]>;
-  block(blocks: string, address: string, forMs: number, most: number, channel: string): Promise<number>;
-  blocked(blocks: string, most: number): Promise<(string | number)[]>;
+  block(
+    blocks: string,
+    notes: string,
+    lifted: string,
+    address: string,
+    forMs: number,
+    most: number,
+    channel: string,
+    note: string,
+  ): Promise<number>;
+  blocked(blocks: string, notes: string, most: number): Promise<(string | number)[]>;
+  unblock(
+    blocks: string,
+    notes: string,
+    lifted: string,
+    address: string,
+    blockMsMax: number,
+    most: number,
+    channel: string,
+  ): Promise<number>;
+  unblocked(lifted: string): Promise<(string | number)[]>;
 }
 
 /** Replies are read in their RESP2 shape, whichever protocol is spoken. */
 export type ClientOptions = Omit<RedisOptions, 'replyMapping'>;
 
-const KEYS = { gcra: 1, heartbeat: 2, block: 1, blocked: 1 } as const;
+const KEYS = { gcra: 1, heartbeat: 2, block: 3, blocked: 2, unblock: 3, unblocked: 1 } as const;
 
 /** A client that knows the scripts; it does not connect before `connect()` is called. */
 export function createClient(url: string, options: ClientOptions): ScriptedRedis {

@@ -47,6 +47,18 @@ const TABLE = {
     'The keys of this DID changed while the request was being checked. Sign and send it again.',
     true,
   ],
+  did_denied: [
+    401,
+    'Identity revoked here',
+    'The operator of this gateway has revoked this DID. Ask the operator.',
+    false,
+  ],
+  key_denied: [
+    401,
+    'Key revoked here',
+    'The operator of this gateway has revoked this key. Use another key of the DID, or ask the operator.',
+    false,
+  ],
   did_unresolvable: [503, 'DID not resolvable now', 'The identity could not be looked up. Try again.', true],
   did_stale: [
     503,

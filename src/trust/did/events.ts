@@ -16,8 +16,8 @@ export interface DidResolutionEvent {
   readonly outcome: 'found' | DidErrorCode;
 }
 
-/** `document`: a fresh document lacked a key that memory held, though no event had told of it. */
-export type PurgeReason = 'chain' | 'peer' | 'operator' | 'shared_cache_lost' | 'document';
+/** `document`: a fresh document lacked a key that memory held, though no event had told of it. `denied`: by an operator. */
+export type PurgeReason = 'chain' | 'peer' | 'operator' | 'denied' | 'shared_cache_lost' | 'document';
 
 /** Published on `sage:did.purge`. */
 export interface DidPurgeEvent {

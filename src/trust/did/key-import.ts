@@ -1,7 +1,8 @@
 import { importJwk, importMultikey } from '../keys/import.ts';
 import type { VerificationKey } from '../keys/key.ts';
-import type { DocumentKey } from './document.ts';
+import { type AgentDocument, chooseKey, type DocumentKey } from './document.ts';
 import { DidError } from './errors.ts';
+import type { ResolvedKey } from './key-memory.ts';
 
 /** The private halves of the keys that RFC 9421 prints are known to everybody, so those keys prove nothing. */
 const OPTIONS = { refuseKnownTestKeys: true } as const;
@@ -48,4 +49,13 @@ export function importOnce(method: DocumentKey): VerificationKey {
     imported.set(method, key);
   }
   return key;
+}
+
+/** Whether a document still names `key`, unchanged. */
+export function isStillNamed(document: AgentDocument, key: ResolvedKey, nowMs: number): boolean {
+  try {
+    return importOnce(chooseKey(document, key.fragment, nowMs)).thumbprint === key.key.thumbprint;
+  } catch {
+    return false;
+  }
 }

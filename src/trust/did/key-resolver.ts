@@ -1,11 +1,12 @@
 import { LRUCache } from 'lru-cache';
 import { AgentDocuments, type Loaded, sharedKey } from './agent-documents.ts';
+import { refuseDenied } from './deny-list.ts';
 import { type AgentLocation, agentDid, chainIdOf, type ParsedKeyId, parseKeyId } from './did-url.ts';
 import { type AgentDocument, chooseKey, isSoleKey } from './document.ts';
 import { DidError } from './errors.ts';
 import { type DidResolutionEvent, didPurge, didResolution, type PurgeReason, type Tier } from './events.ts';
 import { frequencyHash } from './frequency.ts';
-import { importOnce } from './key-import.ts';
+import { importOnce, isStillNamed } from './key-import.ts';
 import { createKeyMemory, type KeyMemory, type ResolvedKey } from './key-memory.ts';
 import { offlineKey } from './offline.ts';
 import type { ChainChange } from './ports.ts';
@@ -80,6 +81,16 @@ export class KeyResolver implements Resolver {
   }
 
   find(keyId: ParsedKeyId, options: FindOptions): ResolvedKey | Promise<ResolvedKey> {
+    const { denied } = this.#options;
+    if (denied.size === 0) return this.#lookUp(keyId, options);
+    refuseDenied(denied, keyId.did, keyId.fragment === null ? null : keyId.text);
+    const found = this.#lookUp(keyId, options);
+    // Which key a bare DID means is known only now.
+    if (keyId.fragment !== null) return found;
+    return found instanceof Promise ? found.then((key) => this.#undenied(key)) : this.#undenied(found);
+  }
+
+  #lookUp(keyId: ParsedKeyId, options: FindOptions): ResolvedKey | Promise<ResolvedKey> {
     const { agent } = keyId;
     if (agent === null) return this.#findOffline(keyId);
     const watched = this.#watched.get(agent.chainId);
@@ -110,6 +121,8 @@ export class KeyResolver implements Resolver {
   }
 
   stands(resolved: ResolvedKey): boolean {
+    const { denied } = this.#options;
+    if (denied.did(resolved.did) || denied.key(resolved.keyId)) return false;
     if (this.#withdrawals.withdrawnSince(resolved.did, resolved.epoch)) return false;
     return resolved.validUntilMs === Number.POSITIVE_INFINITY || this.#options.now() < resolved.validUntilMs;
   }
@@ -182,6 +195,11 @@ export class KeyResolver implements Resolver {
 
   close(): void {
     this.#revocations.close();
+  }
+
+  #undenied(found: ResolvedKey): ResolvedKey {
+    refuseDenied(this.#options.denied, found.did, found.keyId);
+    return found;
   }
 
   #findOffline(keyId: ParsedKeyId): ResolvedKey {
@@ -357,14 +375,6 @@ export class KeyResolver implements Resolver {
     const sight = this.#sight(watched, nowMs);
     if (sight === 'live' || sight === 'degraded' || (sight === 'lagging' && safeMethod)) return null;
     return new DidError('did_stale', `the watcher lags behind the chain: ${sight}`);
-  }
-}
-
-function isStillNamed(document: AgentDocument, key: ResolvedKey, nowMs: number): boolean {
-  try {
-    return importOnce(chooseKey(document, key.fragment, nowMs)).thumbprint === key.key.thumbprint;
-  } catch {
-    return false;
   }
 }
 

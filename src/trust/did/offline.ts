@@ -1,6 +1,6 @@
 /**
  * The methods whose identifier is the key: did:key (W3C CCG did:key v0.7) and did:jwk. Nothing is fetched, so
- * nothing can be revoked either: only an operator's own rules can shut such a caller out.
+ * nothing can be revoked either: only an operator can shut such a caller out (`deny-list.ts`, or the policy).
  */
 
 import { varint } from 'multiformats';

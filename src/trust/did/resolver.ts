@@ -5,6 +5,7 @@
  */
 
 import type { SharedKeyCache } from '../../store/redis/key-cache.ts';
+import type { DenyList } from './deny-list.ts';
 import type { ParsedKeyId } from './did-url.ts';
 import type { PurgeReason } from './events.ts';
 import type { ResolvedKey } from './key-memory.ts';
@@ -58,6 +59,8 @@ export interface ResolverOptions {
   readonly shared: SharedKeyCache | null;
   /** Authenticates what is put into `shared`: at least 32 bytes, the same on every node. */
   readonly sharedSecret: Uint8Array;
+  /** What operators deny; after it has changed, the DIDs concerned are to be purged. */
+  readonly denied: DenyList;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** Milliseconds of a clock that only goes forward; for measuring alone. */
@@ -92,8 +95,8 @@ export interface Resolver {
    */
   find(keyId: ParsedKeyId, options: FindOptions): ResolvedKey | Promise<ResolvedKey>;
   /**
-   * To be called once a signature verified, last thing before the request is believed. False: the DID was purged,
-   * or the key ran out, since it was found, and the request must be refused (`key_withdrawn`).
+   * To be called once a signature verified, last thing before the request is believed. False: the DID was purged or
+   * denied, or the key ran out, since it was found, and the request must be refused (`key_withdrawn`).
    */
   admit(resolved: ResolvedKey): boolean;
   /**

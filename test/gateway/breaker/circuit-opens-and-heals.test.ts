@@ -52,7 +52,7 @@ test('an upstream dies: its circuit opens, refuses at once, half-opens for one p
   expect(((await refused.json()) as { code: string }).code).toBe('circuit_open');
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
   expect(gateway.records.at(-1)?.attempts).toBe(0);
-  expect(gateway.app.circuits.list()).toEqual([{ agentId: 'echo', instance: url, state: 'open' }]);
+  expect(gateway.app.circuits.list()).toMatchObject([{ agentId: 'echo', instance: url, state: 'open' }]);
 
   // The first probe still fails, and opens it again.
   await until(() => gateway.app.circuits.list()[0]?.state === 'half-open', 'half-open');
@@ -99,6 +99,44 @@ test('a probe whose caller went away is taken over by the next request', async (
   expect(second).toBe('probe');
   circuit.succeed(second);
   await until(() => circuit.state === 'closed', 'closed');
+});
+
+test('an operator closes it at once, and the failures that opened it count no more', async () => {
+  const changes = watchChanges();
+  const circuits = createCircuits(
+    { failurePercentMax: 50, requestsMin: 3, windowMs: 60_000, resetMs: 60_000 },
+    () => 0,
+  );
+  closers.push(() => circuits.shutdown());
+  const circuit = circuits.open('echo', 'http://a');
+  for (let i = 0; i < 3; i++) circuit.fail(circuit.enter(), new Error('down'));
+  await until(() => circuit.state === 'open', 'open');
+  expect(circuits.reset('echo', 'http://b')).toBe(false);
+  expect(circuit.state).toBe('open');
+  expect(circuits.reset('echo', 'http://a')).toBe(true);
+  expect(circuits.list()).toMatchObject([{ state: 'closed' }]);
+  for (let i = 0; i < 2; i++) circuit.fail(circuit.enter(), new Error('down'));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(circuit.state).toBe('closed');
+  circuit.fail(circuit.enter(), new Error('down'));
+  await until(() => circuit.state === 'open', 'open anew');
+  expect(changes.map(({ state }) => state)).toEqual(['open', 'closed', 'open']);
+});
+
+test('closed while its probe is under way, it takes no notice of what the probe says', async () => {
+  const circuits = createCircuits(
+    { failurePercentMax: 50, requestsMin: 1, windowMs: 1_000, resetMs: 20 },
+    () => 0,
+  );
+  closers.push(() => circuits.shutdown());
+  const circuit = circuits.open('echo', 'http://a');
+  circuit.fail(circuit.enter(), new Error('down'));
+  await until(() => circuit.state === 'half-open', 'half-open');
+  const probe = circuit.enter();
+  circuits.reset('echo', 'http://a');
+  circuit.fail(probe, new Error('down'));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(circuit.state).toBe('closed');
 });
 
 test('below the share, or too few, failures do not open it', async () => {

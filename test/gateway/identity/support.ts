@@ -11,6 +11,7 @@ import {
 } from '../../../src/gateway/identity/identify.ts';
 import { Refused } from '../../../src/gateway/refusal.ts';
 import type { NonceOutcome } from '../../../src/store/nonces.ts';
+import { createDenyList } from '../../../src/trust/did/deny-list.ts';
 import { createResolver } from '../../../src/trust/did/resolver.ts';
 import { requestView } from '../../../src/trust/wire/message.ts';
 import { type Caller, newCaller, type SigningChoices, signed } from '../../e2e/support/callers.ts';
@@ -37,6 +38,7 @@ export function openBench(): Bench {
   const asked: string[] = [];
   let nowMs = Date.now();
   const resolver = createResolver({
+    denied: createDenyList(Date.now),
     chain: null,
     chains: [],
     shared: null,

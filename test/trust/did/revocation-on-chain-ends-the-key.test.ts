@@ -3,6 +3,7 @@ import { readAgentKeys } from '../../../src/trust/chain/agent-keys.ts';
 import { deployRegistry, openRegistryWriter } from '../../../src/trust/chain/registry.ts';
 import { createRpc } from '../../../src/trust/chain/rpc.ts';
 import { startWatcher } from '../../../src/trust/chain/watcher.ts';
+import { createDenyList } from '../../../src/trust/did/deny-list.ts';
 import { agentDid, parseKeyId } from '../../../src/trust/did/did-url.ts';
 import { createResolver, type ResolvedKey } from '../../../src/trust/did/resolver.ts';
 import { startAnvil } from '../../support/anvil.ts';
@@ -24,6 +25,7 @@ it('on a real chain a key is served once it is safe, from memory then, and ends 
   const writer = openRegistryWriter({ ...account, registry });
   const rpc = createRpc({ urls: [anvil.httpUrl], chainId });
   const resolver = createResolver({
+    denied: createDenyList(Date.now),
     chain: {
       readAgentKeys: (_chainId, address, agentId) => readAgentKeys(rpc, { registry: address, agentId }),
     },

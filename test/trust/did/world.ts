@@ -1,6 +1,7 @@
 /** A registry, a clock and a resolver over them, in which every moment can be held still. */
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import type { SharedKeyCache } from '../../../src/store/redis/key-cache.ts';
+import { createDenyList, type DenyList } from '../../../src/trust/did/deny-list.ts';
 import { type ParsedKeyId, parseKeyId } from '../../../src/trust/did/did-url.ts';
 import { DidError } from '../../../src/trust/did/errors.ts';
 import type { AgentKey, AgentKeys } from '../../../src/trust/did/ports.ts';
@@ -89,6 +90,7 @@ export interface World {
   readonly registry: Registry;
   readonly resolver: Resolver;
   readonly warnings: string[];
+  readonly denied: DenyList;
   nowMs: number;
   /** Finds, whether at once or later. */
   find(agentId: number | string, fragment?: string | null, safeMethod?: boolean): Promise<ResolvedKey>;
@@ -112,11 +114,13 @@ export function newWorld({
 }: WorldOptions = {}): World {
   const warnings: string[] = [];
   const world = { registry, warnings, nowMs: 1_800_000_000_000 };
+  const denied = createDenyList(() => world.nowMs);
   const resolver = createResolver({
     chain: registry,
     chains: [{ chainId: CHAIN_ID, registries: [REGISTRY] }],
     shared,
     sharedSecret: SECRET,
+    denied,
     now: () => world.nowMs,
     monotonicNow: () => performance.now(),
     log: { warn: (_fields, message) => warnings.push(message) },
@@ -128,6 +132,7 @@ export function newWorld({
   }
   return Object.assign(world, {
     resolver,
+    denied,
     async find(agentId: number | string, fragment: string | null = 'k1', safeMethod = false) {
       return await resolver.find(keyIdOf(agentId, fragment), { safeMethod });
     },
