@@ -95,6 +95,7 @@ export async function buildGateway(env: Env, logTo?: DestinationStream): Promise
     circuits: () => server.circuits.list(),
     nonceTable: () => tableFill(parts.store),
     redisConnected: () => parts.store.redis?.status().connected ?? null,
+    database: () => parts.database.status(),
   });
   let parts: Parts;
   try {
@@ -270,6 +271,7 @@ const watched = (parts: Parts) =>
   componentProbes(
     {
       redis: parts.store.redis,
+      database: () => parts.database.status(),
       chains: () => parts.keys.chains(),
       policyRevision: () => parts.policy.current().revision,
       lastFault: () => [parts.faults.configuration, parts.faults.policy].filter(Boolean).join('\n'),
