@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
+import { unescape as decode } from 'node:querystring';
 import websocket from '@fastify/websocket';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { DestinationStream, Logger } from 'pino';
@@ -74,7 +75,13 @@ interface Parts {
  */
 export async function buildGateway(env: Env, logTo?: DestinationStream): Promise<FastifyInstance> {
   await using opened = new AsyncDisposableStack();
-  const secrets = [env.operatorApiKey, env.clusterSecret].filter((secret) => secret !== null);
+  const { operatorApiKey, clusterSecret } = env;
+  const secrets = [
+    operatorApiKey,
+    clusterSecret,
+    passwordIn(env.databaseUrl),
+    passwordIn(env.redisUrl),
+  ].filter((secret) => secret !== null);
   const logger = createLogger({
     level: env.logLevel,
     secrets,
@@ -113,6 +120,12 @@ export async function buildGateway(env: Env, logTo?: DestinationStream): Promise
   const owned = opened.move();
   server.addHook('onClose', () => owned.disposeAsync());
   return server;
+}
+
+/** As it stands in the URL, or null: empty would be found in every line. */
+function passwordIn(url: string | null): string | null {
+  const password = url === null ? '' : new URL(url).password;
+  return password === '' ? null : decode(password);
 }
 
 async function registerPath(app: FastifyInstance, parts: Parts, metrics: Metrics): Promise<void> {
