@@ -212,6 +212,7 @@ async function openParts(
 ): Promise<Parts> {
   const config = readConfig(env.configFile);
   const chains = chainsToWatch(config, env.chainRpcUrls);
+  const opening = beginDatabase(env, log, opened);
   const regions = env.regionDatabaseFile === null ? null : await openRegions(env.regionDatabaseFile);
   const nodeId = randomBytes(8).toString('hex');
   const store = await openStore({
@@ -224,15 +225,7 @@ async function openParts(
     now,
   });
   opened.defer(() => store.close());
-  const database = await openDatabase({
-    databaseUrl: env.databaseUrl,
-    dataDir: env.dataDir,
-    poolMax: env.databasePoolMax,
-    statementTimeoutMs: env.databaseStatementTimeoutMs,
-    log,
-    now,
-  });
-  opened.defer(() => database.close());
+  const database = await opening;
   const keys = openKeySource({
     chains,
     shared: store.sharedKeys,
@@ -260,6 +253,27 @@ async function openParts(
   });
   opened.defer(() => policy.close());
   return Object.assign(parts, { policy });
+}
+
+/** It opens on a thread or over a socket, while this one does what comes next. */
+function beginDatabase(env: Env, log: Logger, opened: AsyncDisposableStack): Promise<Database> {
+  const opening = openDatabase({
+    databaseUrl: env.databaseUrl,
+    dataDir: env.dataDir,
+    poolMax: env.databasePoolMax,
+    statementTimeoutMs: env.databaseStatementTimeoutMs,
+    log,
+    now,
+  });
+  // Who awaits it gets its failure; until then it is nobody's.
+  const closing = (): Promise<void> =>
+    opening.then(
+      (database) => database.close(),
+      () => undefined,
+    );
+  opening.catch(() => undefined);
+  opened.defer(closing);
+  return opening;
 }
 
 /** No caller's socket reads a message larger than some agent takes; the relay holds each to its own agent's bound. */

@@ -4,7 +4,7 @@ import pg from 'pg';
 import { expect, test } from 'vitest';
 import type { DecisionFilter } from '../../../src/store/database.ts';
 import { decisionsQuery } from '../../../src/store/rows/decisions.ts';
-import { placeholders } from '../../../src/store/sqlite/dialect.ts';
+import { bindable, ordered } from '../../../src/store/sqlite/dialect.ts';
 import { decisionRow } from '../failures/rows.ts';
 import { NOW, onEveryDatabase } from './support.ts';
 
@@ -31,7 +31,8 @@ onEveryDatabase(({ kind, open, place }) => {
       const file = new DatabaseSync(join(options.dataDir, 'sage.db'));
       return async (filter) => {
         const { sql, values } = queryOf(filter);
-        const rows = file.prepare(`explain query plan ${placeholders(sql)}`).all(...values);
+        const { text, order } = bindable(sql);
+        const rows = file.prepare(`explain query plan ${text}`).all(...ordered(order, values));
         return rows.map(({ detail }) => String(detail)).join('\n');
       };
     }
