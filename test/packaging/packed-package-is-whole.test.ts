@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, posix } from 'node:path';
 import { promisify } from 'node:util';
@@ -112,6 +112,43 @@ describe('the command', () => {
     const imports = [...entry.matchAll(/^import .* from '([^']+)';$/gm)].map(([, from]) => from);
     expect(imports).toEqual(['node:fs']);
   });
+});
+
+/** Names of packages that a module or a declaration imports, in whichever way. */
+function packagesOf(text: string): string[] {
+  const specifiers = [
+    ...text.matchAll(/^(?:import|export)\b[^'";]*?from '([^'.][^']*)'/gm),
+    ...text.matchAll(/^import '([^'.][^']*)'/gm),
+    ...text.matchAll(/\bimport\('([^'.][^']*)'\)/g),
+    ...text.matchAll(/createRequire\(import\.meta\.url\)\('([^'.][^']*)'\)/g),
+  ];
+  return specifiers
+    .map(([, specifier = '']) => specifier)
+    .filter((specifier) => !specifier.startsWith('node:'))
+    .map((specifier) => specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/'));
+}
+
+test('what it imports it depends on, and on nothing else', () => {
+  const read = (end: RegExp): string[] =>
+    tarball.files
+      .filter((file) => end.test(file))
+      .flatMap((file) => packagesOf(readFileSync(join(installed.root, file), 'utf8')));
+  const dependencies = Object.keys(MANIFEST.dependencies);
+  const imported = new Set(read(/\.js$/));
+  expect([...imported].filter((name) => !dependencies.includes(name))).toEqual([]);
+  // What only the demo and the like import is for developers; what nothing imports is told by knip.
+  const inSource = readdirSync(new URL('src', ROOT), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .flatMap((file) => readFileSync(new URL(`src/${file}`, ROOT), 'utf8'))
+    .flatMap((text) => packagesOf(text.replace(/^import type .*$/gm, '')));
+  const named = new Set(read(/\.d\.ts$/));
+  const used = (name: string): boolean => imported.has(name) || named.has(name);
+  expect(inSource.filter((name) => dependencies.includes(name) && !used(name))).toEqual([]);
+  // A declaration whose import is not there makes `any` of what it names.
+  const peers = Object.keys(MANIFEST.peerDependencies);
+  expect([...named].filter((name) => !dependencies.includes(name) && !peers.includes(name))).toEqual([]);
+  // Who does not use such a framework need not install it.
+  for (const name of peers) expect(MANIFEST.peerDependenciesMeta[name]).toEqual({ optional: true });
 });
 
 test('what a module names beside itself was packed with it', () => {
