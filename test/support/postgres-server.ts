@@ -9,6 +9,7 @@ import {
   chmodSync,
   chownSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -29,6 +30,8 @@ const NOBODY = 65_534;
 export interface TestPostgres {
   readonly port: number;
   readonly password: string;
+  /** A folder of its own on a disk of `smallDisk`, for a tablespace; empty without. */
+  readonly smallFolder: string;
   /** Of a database on it. */
   url(database?: string): string;
   /** Makes an empty database; answers its URL. */
@@ -101,7 +104,12 @@ function childrenOf(parent: number): number[] {
 }
 
 /** @throws Error when this platform has no server; see `ensurePostgres`. */
-export async function startPostgres(settings: readonly string[] = []): Promise<TestPostgres> {
+export async function startPostgres(
+  options: {
+    /** Mounts a tmpfs of this size, such as `24m`, where the server alone sees it. */
+    readonly smallDisk?: string;
+  } = {},
+): Promise<TestPostgres> {
   const binaries = ensurePostgres();
   if (binaries === null) throw new Error('postgres: absent, allowed by ALLOW_MISSING; skip what needs it');
   const identity = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
@@ -123,8 +131,14 @@ export async function startPostgres(settings: readonly string[] = []): Promise<T
   );
   const port = await freePort();
   const own = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off', 'max_connections=60'];
-  const args = ['-D', data, '-p', String(port), ...[...own, ...settings].flatMap((one) => ['-c', one])];
-  const launch = (): Promise<ChildProcess> => launchServer(join(binaries, 'bin', 'postgres'), args, common);
+  const args = ['-D', data, '-p', String(port), ...own.flatMap((one) => ['-c', one])];
+  const command = [join(binaries, 'bin', 'postgres'), ...args];
+  const smallFolder = options.smallDisk === undefined ? '' : join(folder, 'small');
+  if (smallFolder !== '') mkdirSync(smallFolder);
+  const launch = (): Promise<ChildProcess> =>
+    options.smallDisk === undefined
+      ? launchServer(command, common)
+      : launchServer([...mountingFor(smallFolder, options.smallDisk), ...command], { ...common, ...ROOT });
   let child = await launch();
   const running = (): boolean => child.exitCode === null && child.signalCode === null;
   const signalAll = (signal: NodeJS.Signals): void => {
@@ -145,6 +159,7 @@ export async function startPostgres(settings: readonly string[] = []): Promise<T
   return {
     port,
     password,
+    smallFolder,
     ...connection(port, password),
     kill: () => end(() => signalAll('SIGKILL')),
     async start() {
@@ -171,13 +186,26 @@ export async function startPostgres(settings: readonly string[] = []): Promise<T
   };
 }
 
+/** Who is root mounts as root; the words of `mountingFor` then give it up. */
+const ROOT = process.getuid?.() === 0 ? { uid: 0, gid: 0 } : {};
+
+/** Words that mount a small disk in a namespace of the server's own, and run it there as somebody who is not root. */
+function mountingFor(folder: string, size: string): readonly string[] {
+  const root = process.getuid?.() === 0;
+  const owner = root ? `,uid=${NOBODY},gid=${NOBODY}` : '';
+  const leave = root
+    ? `setpriv --reuid=${NOBODY} --regid=${NOBODY} --clear-groups`
+    : 'unshare --user --map-user=1000 --map-group=1000';
+  const script = `mount -t tmpfs -o size=${size},mode=700${owner} tmpfs '${folder}' && exec ${leave} "$@"`;
+  return ['unshare', root ? '-m' : '-Urm', 'sh', '-c', script, 'sh'];
+}
+
 /** Resolves once the server says that it accepts connections; its own words are the error when it ends first. */
 async function launchServer(
-  binary: string,
-  args: readonly string[],
+  [command = '', ...args]: readonly string[],
   options: Parameters<typeof spawn>[2],
 ): Promise<ChildProcess> {
-  const child = spawn(binary, [...args], { ...options, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(command, args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] });
   const killWithParent = () => void child.kill('SIGQUIT');
   process.once('exit', killWithParent);
   child.once('exit', () => process.removeListener('exit', killWithParent));

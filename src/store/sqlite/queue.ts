@@ -57,6 +57,7 @@ function expired(state: State, id: number): void {
   }
   const at = state.waiting.findIndex(({ call }) => call.id === id);
   if (at === -1) return;
+  state.shed++;
   const text = `${state.file}: it was not its turn in time`;
   rejectAll(state.waiting.splice(at, 1), { kind: 'busy', text });
 }
