@@ -5,11 +5,11 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { unescape as decode } from 'node:querystring';
 import websocket from '@fastify/websocket';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { DestinationStream, Logger } from 'pino';
-import { type Config, chainsToWatch, checkSameChains, followConfig, readConfig } from './config.ts';
+import type { AgentDefinition } from './agents/registry.ts';
+import { type Config, chainsToWatch, followConfig, readConfig } from './config.ts';
 import type { Env } from './env.ts';
 import { admissionPlugin } from './gateway/admission/plugin.ts';
 import { admissionLimits } from './gateway/admission/policy-limits.ts';
@@ -26,6 +26,7 @@ import { websocketServerOptions } from './gateway/proxy/websocket-server.ts';
 import { closeRevoked } from './gateway/revocation.ts';
 import routingPlugin from './gateway/routing/plugin.ts';
 import { createRandom32 } from './gateway/trace-context.ts';
+import { type InForce, openInForce } from './in-force.ts';
 import { operatorPlugin } from './operator/plugin.ts';
 import { componentProbes } from './operator/telemetry/component-probes.ts';
 import { createHealth } from './operator/telemetry/health.ts';
@@ -33,11 +34,13 @@ import { createLogger } from './operator/telemetry/logging.ts';
 import { createMetrics, type Metrics } from './operator/telemetry/metrics.ts';
 import { telemetryPlugin } from './operator/telemetry/plugin.ts';
 import { systemProbes } from './operator/telemetry/probes.ts';
+import { operatorPorts } from './operator-ports.ts';
 import { openPolicySource, type PolicySource } from './policy/policy-source.ts';
 import { openRegions, type Regions } from './policy/regions.ts';
 import type { Database } from './store/database.ts';
 import { openDatabase } from './store/open-database.ts';
 import { openStore, type Store } from './store/open-store.ts';
+import { openStoredDenials, type StoredDenials } from './trust/did/stored-denials.ts';
 import { type KeySource, openKeySource } from './trust/key-source.ts';
 
 const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
@@ -61,7 +64,7 @@ interface Parts {
   readonly database: Database;
   readonly keys: KeySource;
   readonly policy: PolicySource;
-  /** Replaced as a whole by each good change of `sage.yaml`. */
+  /** `sage.yaml` as it was at the start, or after its last good change. */
   config: Config;
   /** Why the last change of each file was refused, or empty. */
   readonly faults: { configuration: string; policy: string };
@@ -75,13 +78,7 @@ interface Parts {
  */
 export async function buildGateway(env: Env, logTo?: DestinationStream): Promise<FastifyInstance> {
   await using opened = new AsyncDisposableStack();
-  const { operatorApiKey, clusterSecret } = env;
-  const secrets = [
-    operatorApiKey,
-    clusterSecret,
-    passwordIn(env.databaseUrl),
-    passwordIn(env.redisUrl),
-  ].filter((secret) => secret !== null);
+  const secrets = [env.operatorApiKey, env.clusterSecret].filter((secret) => secret !== null);
   const logger = createLogger({
     level: env.logLevel,
     secrets,
@@ -102,7 +99,6 @@ export async function buildGateway(env: Env, logTo?: DestinationStream): Promise
     circuits: () => server.circuits.list(),
     nonceTable: () => tableFill(parts.store),
     redisConnected: () => parts.store.redis?.status().connected ?? null,
-    database: () => parts.database.status(),
   });
   let parts: Parts;
   try {
@@ -110,31 +106,31 @@ export async function buildGateway(env: Env, logTo?: DestinationStream): Promise
     await server.register(telemetryPlugin, { metrics, logger, tracing: await openTracing(env, logger) });
     parts = await openParts(env, server, logger, opened);
     server.decorate('database', parts.database);
-    await registerPath(server, parts, metrics);
+    const state = await registerPath(server, parts, metrics, opened);
+    followChanges(server, parts, state);
   } catch (error) {
     // What the plugins have opened so far is theirs to close.
     await server.close();
     throw error;
   }
-  followChanges(server, parts);
   const owned = opened.move();
   server.addHook('onClose', () => owned.disposeAsync());
   return server;
 }
 
-/** As it stands in the URL, or null: empty would be found in every line. */
-function passwordIn(url: string | null): string | null {
-  const password = url === null ? '' : new URL(url).password;
-  return password === '' ? null : decode(password);
+/** What operators change while the gateway runs. */
+interface State {
+  readonly inForce: InForce;
+  readonly denials: StoredDenials;
 }
 
-async function registerPath(app: FastifyInstance, parts: Parts, metrics: Metrics): Promise<void> {
-  const { env, logger, regions, store, keys, policy } = parts;
-  const health = createHealth({
-    probes: [...systemProbes(env.dataDir), ...watched(parts)],
-    now,
-    version: VERSION,
-  });
+async function registerPath(
+  app: FastifyInstance,
+  parts: Parts,
+  metrics: Metrics,
+  opened: AsyncDisposableStack,
+): Promise<State> {
+  const { env, logger, regions, store, policy } = parts;
   const trustedProxies = parseTrustedProxies(env.trustedProxies);
   const addressOf = (request: FastifyRequest): string => clientAddress(request.raw, trustedProxies);
   // accept
@@ -147,7 +143,7 @@ async function registerPath(app: FastifyInstance, parts: Parts, metrics: Metrics
   await app.register(admissionPlugin, { limits: store.limits, blocks: store.blocks, now, addressOf });
   app.admission.setLimits(admissionLimits(policy.current()));
   // identify
-  const ports = identityPorts(store, keys, env.clockSkewSeconds, now, logger);
+  const ports = identityPorts(store, parts.keys, env.clockSkewSeconds, now, logger);
   await app.register(identityPlugin, {
     publicOrigins: env.publicOrigins,
     settings: identitySettings(env),
@@ -157,8 +153,6 @@ async function registerPath(app: FastifyInstance, parts: Parts, metrics: Metrics
   await app.register(breakerPlugin);
   await app.register(routingPlugin);
   await app.register(proxyPlugin);
-  app.agents.replace(parts.config.agents);
-  boundMessages(app, parts.config);
   // the path that calls them, decide in its middle
   await app.register(pathPlugin, {
     policy,
@@ -167,17 +161,19 @@ async function registerPath(app: FastifyInstance, parts: Parts, metrics: Metrics
     random: createRandom32(new Uint32Array(new Uint8Array(randomBytes(16)).buffer)),
     now,
   });
-  keys.resolver.onRevoked((did, stillValid) => void closeRevoked(app.exchanges, did, stillValid));
+  const state = await openState(app, parts, opened);
   // watch
+  const health = createHealth({
+    probes: [...systemProbes(env.dataDir), ...watched(parts, state)],
+    now,
+    version: VERSION,
+  });
   await app.register(operatorPlugin, {
     access: { apiKey: env.operatorApiKey, openOnLoopback: env.sageEnv === 'development' },
-    ports: {
-      agents: { list: () => parts.config.agents },
-      circuits: { list: () => app.circuits.list() },
-    },
+    ports: operatorPorts({ app, ...parts, ...state, now }),
     health,
     metrics,
-    database: null,
+    database: parts.database,
     addressOf,
     now,
   });
@@ -189,6 +185,41 @@ async function registerPath(app: FastifyInstance, parts: Parts, metrics: Metrics
     if (env.publicOrigins.length === 0) app.identity.setOrigins(loopbackOrigins(scheme, port));
     health.configured();
   });
+  return state;
+}
+
+/** Puts in force what operators stored, before anybody is served. */
+async function openState(app: FastifyInstance, parts: Parts, opened: AsyncDisposableStack): Promise<State> {
+  const { database, keys, policy, logger: log } = parts;
+  let closing: Promise<number> = Promise.resolve(0);
+  keys.resolver.onRevoked((did, stillValid) => {
+    closing = closeRevoked(app.exchanges, did, stillValid);
+    closing.catch((error: unknown) => log.error({ err: error, did }, 'what is open could not be closed'));
+  });
+  const denials = await openStoredDenials({
+    database,
+    denied: keys.denied,
+    close(did) {
+      keys.resolver.purge({ did }, 'denied');
+      // The listener above was called meanwhile.
+      return closing;
+    },
+    log,
+    now,
+  });
+  opened.defer(() => denials.stop());
+  const inForce = await openInForce(parts.config, {
+    database,
+    policy,
+    log,
+    now,
+    serve(agents) {
+      app.agents.replace(agents);
+      boundMessages(app, agents);
+    },
+  });
+  opened.defer(() => inForce.close());
+  return { inForce, denials };
 }
 
 async function openTracing(env: Env, logger: Logger) {
@@ -212,7 +243,6 @@ async function openParts(
 ): Promise<Parts> {
   const config = readConfig(env.configFile);
   const chains = chainsToWatch(config, env.chainRpcUrls);
-  const opening = beginDatabase(env, log, opened);
   const regions = env.regionDatabaseFile === null ? null : await openRegions(env.regionDatabaseFile);
   const nodeId = randomBytes(8).toString('hex');
   const store = await openStore({
@@ -225,7 +255,15 @@ async function openParts(
     now,
   });
   opened.defer(() => store.close());
-  const database = await opening;
+  const database = await openDatabase({
+    databaseUrl: env.databaseUrl,
+    dataDir: env.dataDir,
+    poolMax: env.databasePoolMax,
+    statementTimeoutMs: env.databaseStatementTimeoutMs,
+    log,
+    now,
+  });
+  opened.defer(() => database.close());
   const keys = openKeySource({
     chains,
     shared: store.sharedKeys,
@@ -239,7 +277,8 @@ async function openParts(
   opened.defer(() => keys.close());
   const faults = { configuration: '', policy: '' };
   const parts: Omit<Parts, 'policy'> = { env, logger: log, regions, store, database, keys, config, faults };
-  const policy = await openPolicySource(config.policyFile, allowLists(config), {
+  // The agents' own allow lists come with the agents, before anybody is served.
+  const policy = await openPolicySource(config.policyFile, [], {
     regions: regions !== null,
     log,
     onChange(next) {
@@ -255,68 +294,46 @@ async function openParts(
   return Object.assign(parts, { policy });
 }
 
-/** It opens on a thread or over a socket, while this one does what comes next. */
-function beginDatabase(env: Env, log: Logger, opened: AsyncDisposableStack): Promise<Database> {
-  const opening = openDatabase({
-    databaseUrl: env.databaseUrl,
-    dataDir: env.dataDir,
-    poolMax: env.databasePoolMax,
-    statementTimeoutMs: env.databaseStatementTimeoutMs,
-    log,
-    now,
-  });
-  // Who awaits it gets its failure; until then it is nobody's.
-  const closing = (): Promise<void> =>
-    opening.then(
-      (database) => database.close(),
-      () => undefined,
-    );
-  opening.catch(() => undefined);
-  opened.defer(closing);
-  return opening;
-}
-
 /** No caller's socket reads a message larger than some agent takes; the relay holds each to its own agent's bound. */
-function boundMessages(app: FastifyInstance, config: Config): void {
-  const bounds = config.agents.map(({ websocketMaxMessageBytes }) => websocketMaxMessageBytes);
-  app.websocketServer.options.maxPayload = Math.max(...bounds);
+function boundMessages(app: FastifyInstance, agents: readonly AgentDefinition[]): void {
+  const bounds = agents.map(({ websocketMaxMessageBytes }) => websocketMaxMessageBytes);
+  app.websocketServer.options.maxPayload = Math.max(1, ...bounds);
 }
-
-const allowLists = (config: Config) =>
-  config.agents.map(({ id, allow, authentication }) => ({
-    agentId: id,
-    allow,
-    open: authentication === 'none',
-  }));
 
 const tableFill = ({ table: { nonces } }: Store) => ({
   used: Math.round(nonces.fill(now()) * nonces.slots),
   capacity: nonces.slots,
 });
 
-const watched = (parts: Parts) =>
+const watched = (parts: Parts, { inForce, denials }: State) =>
   componentProbes(
     {
       redis: parts.store.redis,
-      database: () => parts.database.status(),
       chains: () => parts.keys.chains(),
       policyRevision: () => parts.policy.current().revision,
-      lastFault: () => [parts.faults.configuration, parts.faults.policy].filter(Boolean).join('\n'),
+      lastFault: () =>
+        [parts.faults.configuration, parts.faults.policy, inForce.faults(), missed(inForce, denials)]
+          .filter(Boolean)
+          .join('\n'),
     },
     now,
   );
 
+/** That operators may have changed something this node does not know of, or empty. */
+function missed(inForce: InForce, denials: StoredDenials): string {
+  const sinceMs = inForce.behindSinceMs() ?? denials.behindSinceMs();
+  if (sinceMs === null) return '';
+  return `changes made by operators on other nodes may be missing since ${new Date(sinceMs).toISOString()}`;
+}
+
 /** Takes a changed `sage.yaml` as a whole or not at all. */
-function followChanges(app: FastifyInstance, parts: Parts): void {
-  const { env, logger, policy } = parts;
+function followChanges(app: FastifyInstance, parts: Parts, { inForce }: State): void {
+  const { env, logger } = parts;
   const follower = followConfig(
     env.configFile,
     parts.config,
     async (next) => {
-      checkSameChains(parts.config, next);
-      await policy.configure(next.policyFile, allowLists(next));
-      app.agents.replace(next.agents);
-      boundMessages(app, next);
+      await inForce.configure(next);
       parts.config = next;
       parts.faults.configuration = '';
       logger.info({ file: env.configFile, agents: next.agents.length }, 'configuration reloaded');

@@ -27,7 +27,6 @@ const CATALOGUE = {
   key_missing: [EXIT.usage, 'a private key is needed: --key-file, or SAGE_PRIVATE_KEY_FILE'],
   key_unusable: [EXIT.failed, 'the key cannot be used'],
   request_unreadable: [EXIT.failed, 'this is no HTTP request'],
-  signature_refused: [EXIT.failed, 'the signature does not hold'],
   configuration_invalid: [EXIT.configuration, 'the settings cannot be used'],
   credential_missing: [
     EXIT.unauthorised,

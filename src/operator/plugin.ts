@@ -4,10 +4,13 @@ import type { Database } from '../store/database.ts';
 import { bootstrapKey } from './access/bootstrap.ts';
 import { createGuard, type Guard, guardRoutes } from './access/guard.ts';
 import { type AgentPorts, agentRoutes } from './api/agents.ts';
+import { type BlockPorts, blockRoutes } from './api/blocks.ts';
 import { type CircuitPorts, circuitRoutes } from './api/circuits.ts';
 import { detailedHealthRoutes, openHealthRoutes } from './api/health.ts';
 import { metricsRoutes } from './api/metrics.ts';
+import { type PolicyPorts, policyRoutes } from './api/policy.ts';
 import { answerWithProblems } from './api/problems.ts';
+import { type RevocationPorts, revocationRoutes } from './api/revocations.ts';
 import type { OperatorApp } from './api/route.ts';
 import { openV1, PREFIX } from './api/v1.ts';
 import type { Health } from './telemetry/health.ts';
@@ -24,6 +27,9 @@ export interface AccessOptions {
 /** What the resources ask of the other rooms, by resource; `app.ts` hands it in. */
 export interface OperatorPorts {
   readonly agents: AgentPorts;
+  readonly policy: PolicyPorts;
+  readonly revocations: RevocationPorts;
+  readonly blocks: BlockPorts;
   readonly circuits: CircuitPorts;
 }
 
@@ -43,6 +49,9 @@ export interface OperatorOptions {
 /** One line for each resource; its file says which routes it has. */
 function addResources(app: OperatorApp, { ports }: OperatorOptions): void {
   agentRoutes(app, ports.agents);
+  policyRoutes(app, ports.policy);
+  revocationRoutes(app, ports.revocations);
+  blockRoutes(app, ports.blocks);
   circuitRoutes(app, ports.circuits);
 }
 

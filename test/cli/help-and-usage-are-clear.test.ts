@@ -1,26 +1,13 @@
-import { Writable } from 'node:stream';
-import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
-import { createProgram } from '../../src/cli/program.ts';
-import { readCliEnv } from '../../src/env.ts';
 import { page } from '../docs/markdown.ts';
+import { leavesOf, PROGRAM } from '../docs/reference.ts';
 import { sage, sageJson } from './support.ts';
 
 const { version } = JSON.parse(page('package.json').text) as { version: string };
-const sink = Object.assign(
-  new Writable({ write: (_chunk, _encoding, done) => done() }),
-) as NodeJS.WriteStream;
-const program = createProgram({ env: readCliEnv({}), out: sink, err: sink, exit: () => undefined }, false);
-
-function leaves(of: Command, path: readonly string[]): { path: readonly string[]; made: Command }[] {
-  return of.commands.length === 0
-    ? [{ path, made: of }]
-    : of.commands.flatMap((below) => leaves(below, [...path, below.name()]));
-}
-const all = leaves(program, []);
+const all = leavesOf(PROGRAM);
 
 test('every command that the product promises is there', () => {
-  expect(program.commands.map((below) => below.name())).toEqual([
+  expect(PROGRAM.commands.map((below) => below.name())).toEqual([
     'serve',
     'dev',
     'init',
@@ -45,7 +32,7 @@ describe('every command', () => {
     made.configureOutput({ writeOut: (text) => (help += text) });
     made.outputHelp();
     expect(help).toContain(made.description().slice(0, 20));
-    expect(help).toMatch(new RegExp(`Examples:\\n {2}\\$ .*sage ${path.join(' ')}`));
+    expect(help).toMatch(new RegExp(`Examples:\\n {2}\\$ .*${path}`));
     expect(help).toContain('--json');
     expect(made.description()).toMatch(/^[^A-Z].*[^.]$/);
   });

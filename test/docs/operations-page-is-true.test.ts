@@ -22,7 +22,6 @@ async function liveMetrics(): Promise<Metric[]> {
     circuits: () => [],
     nonceTable: () => null,
     redisConnected: () => null,
-    database: () => null,
   });
   const text = await metrics.text();
   const types = new Map(
@@ -69,7 +68,6 @@ test('the checks of health listed are those that are made', () => {
   const chains = () => [{ chainId: 1, state: {} as never }];
   const parts = {
     redis: { status: () => ({}) as never },
-    database: () => ({}) as never,
     chains,
     policyRevision: () => '',
     lastFault: () => '',

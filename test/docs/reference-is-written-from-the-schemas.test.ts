@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { page } from './markdown.ts';
-import { envExample, SCHEMAS, writeParts } from './reference.ts';
+import { envExample, PAGES, SCHEMAS, writeParts } from './reference.ts';
 
 // Each of these is mended by `npm run docs`.
-test('the tables of the configuration page', () => {
-  const { text } = page('docs/configuration.md');
-  expect(text).toBe(writeParts(text));
+test.each(Object.entries(PAGES))('the written parts of %s', (path, parts) => {
+  const { text } = page(path);
+  expect(text).toBe(writeParts(text, parts));
 });
 
 test('.env.example', () => {

@@ -1,7 +1,13 @@
 /** What the manual says of settings, written from the schemas: `npm run docs` puts it in place, a test compares. */
+import { Writable } from 'node:stream';
+import type { Command } from 'commander';
 import type { TSchema } from 'typebox';
 import { AgentSchema, UpstreamSchema } from '../../src/agents/entry.ts';
+import { CLI_ERRORS, EXIT } from '../../src/cli/errors.ts';
+import type { Shell } from '../../src/cli/frame.ts';
+import { createProgram } from '../../src/cli/program.ts';
 import { ChainSchema, ConfigSchema, OperatorSchema, RegistrySchema } from '../../src/config-schema.ts';
+import { readCliEnv } from '../../src/env.ts';
 import { type Declaration, GROUPS } from '../../src/env-variables.ts';
 import { PolicySet } from '../../src/policy/language.ts';
 
@@ -70,8 +76,95 @@ function environment(): string {
   return parts.join('\n\n');
 }
 
-/** Every part of `docs/configuration.md` between `<!-- begin NAME -->` and `<!-- end -->`. */
-const PARTS: Readonly<Record<string, () => string>> = {
+const quiet = new Writable({ write: (_chunk, _encoding, done) => done() });
+const nowhere = Object.assign(quiet) as Shell['out'];
+
+/** The program, to be looked at. */
+export const PROGRAM = createProgram(
+  { env: readCliEnv({}), out: nowhere, err: nowhere, exit: () => undefined },
+  false,
+);
+
+interface Leaf {
+  readonly path: string;
+  readonly made: Command;
+}
+
+/** Commands that do something, by what is typed. */
+export function leavesOf(of: Command, path = 'sage'): Leaf[] {
+  return of.commands.length === 0
+    ? [{ path, made: of }]
+    : of.commands.flatMap((below) => leavesOf(below, `${path} ${below.name()}`));
+}
+
+/** What stands in a cell may not end it. */
+const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '\\<');
+
+function commandReference({ path, made }: Leaf): string {
+  let help = '';
+  made.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
+  const examples = help.slice(help.indexOf('Examples:\n') + 'Examples:\n'.length).trimEnd();
+  const words = made.registeredArguments.map((argument) =>
+    argument.required ? `<${argument.name()}>` : `[${argument.name()}]`,
+  );
+  const about = made.registeredArguments
+    .filter(({ description }) => description !== '')
+    .map((argument) => `| \`${argument.name()}\` | ${cell(argument.description)} | |`);
+  const options = made.options
+    .filter(({ long }) => long !== '--json' && long !== '--quiet')
+    .map((option) => {
+      const { defaultValue: value, argChoices: choices } = option;
+      const shown =
+        Array.isArray(value) || value === undefined || value === false || value === ''
+          ? ''
+          : `\`${String(value)}\``;
+      const may = choices === undefined ? '' : `: ${ticked(choices)}`;
+      return `| \`${option.flags}\` | ${cell(option.description)}${may} | ${shown} |`;
+    });
+  const rows = [...about, ...options];
+  const table = rows.length === 0 ? [] : ['| option | what | default |', '|---|---|---|', ...rows, ''];
+  const summary = `${made.description().slice(0, 1).toUpperCase()}${made.description().slice(1)}.`;
+  return [
+    `### ${path}`,
+    '',
+    summary,
+    '',
+    `\`${[path, ...words].join(' ')}\``,
+    '',
+    ...table,
+    '```text',
+    examples.replace(/^ {2}/gm, ''),
+    '```',
+  ].join('\n');
+}
+
+function commandReferences(): string {
+  return leavesOf(PROGRAM).map(commandReference).join('\n\n');
+}
+
+const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
+  ok: 'done',
+  failed: 'it could not be done, the gateway refused, or what was checked does not hold',
+  usage: 'the command was not understood; nothing was done',
+  configuration: 'settings cannot be used',
+  unreachable: 'the gateway does not answer',
+  unauthorised: 'the gateway does not let this credential in, or there is none',
+  notFound: 'there is no such thing',
+  interrupted: 'interrupted from the keyboard',
+};
+
+function exits(): string {
+  const rows = Object.entries(EXIT).map(([name, exit]) => {
+    const codes = Object.entries(CLI_ERRORS).filter(([, [of]]) => of === exit);
+    return `| ${exit} | ${EXIT_MEANINGS[name as keyof typeof EXIT]} | ${ticked(codes.map(([code]) => code))} |`;
+  });
+  return ['| exit code | means | `error.code` |', '|---|---|---|', ...rows].join('\n');
+}
+
+type Parts = Readonly<Record<string, () => string>>;
+
+/** Every part between `<!-- begin NAME -->` and `<!-- end -->`. */
+const CONFIGURATION: Parts = {
   file: () => tableOf(ConfigSchema),
   agent: () => tableOf(AgentSchema),
   upstream: () => tableOf(UpstreamSchema),
@@ -81,13 +174,19 @@ const PARTS: Readonly<Record<string, () => string>> = {
   environment,
 };
 
+/** Pages with parts that are written. */
+export const PAGES: Readonly<Record<string, Parts>> = {
+  'docs/configuration.md': CONFIGURATION,
+  'docs/cli.md': { exits, commands: commandReferences },
+};
+
 /** The page with every part written anew. @throws {RangeError} for a part that nothing writes, or that is not there */
-export function writeParts(text: string): string {
-  const missing = new Set(Object.keys(PARTS));
+export function writeParts(text: string, parts: Parts): string {
+  const missing = new Set(Object.keys(parts));
   const written = text.replace(
     /<!-- begin (\w+) -->\n[\s\S]*?\n<!-- end -->/g,
     (_whole: string, name: string) => {
-      const part = PARTS[name];
+      const part = parts[name];
       if (part === undefined) throw new RangeError(`nothing writes the part "${name}"`);
       missing.delete(name);
       return `<!-- begin ${name} -->\n${part()}\n<!-- end -->`;

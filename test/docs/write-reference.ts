@@ -1,11 +1,12 @@
 /** `npm run docs`: writes what the manual takes from the schemas. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileUrl, page } from './markdown.ts';
-import { envExample, SCHEMAS, writeParts } from './reference.ts';
+import { envExample, PAGES, SCHEMAS, writeParts } from './reference.ts';
 
-const CONFIGURATION = 'docs/configuration.md';
 const written: Readonly<Record<string, string>> = {
-  [CONFIGURATION]: writeParts(page(CONFIGURATION).text),
+  ...Object.fromEntries(
+    Object.entries(PAGES).map(([path, parts]) => [path, writeParts(page(path).text, parts)]),
+  ),
   '.env.example': envExample(),
   ...Object.fromEntries(Object.entries(SCHEMAS).map(([path, write]) => [path, write()])),
 };

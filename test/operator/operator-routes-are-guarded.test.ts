@@ -91,18 +91,31 @@ test('circuits and agents are listed, without paths or credentials', async () =>
   gateway = await startGateway();
   expect(await (await gateway.ask('/v1/circuits')).json()).toEqual({
     items: [
-      { agent_id: 'weather', instance: 'http://127.0.0.1:9100', state: 'open' },
-      { agent_id: 'weather', instance: 'http://127.0.0.1:9101', state: 'closed' },
+      {
+        agent_id: 'weather',
+        instance: 'http://127.0.0.1:9100',
+        state: 'open',
+        since: '1970-01-01T00:00:00.000Z',
+      },
+      {
+        agent_id: 'weather',
+        instance: 'http://127.0.0.1:9101',
+        state: 'closed',
+        since: '1970-01-01T00:00:00.000Z',
+      },
     ],
+    next: null,
   });
   const agents = await (await gateway.ask('/v1/agents')).text();
-  expect(JSON.parse(agents)).toEqual({
+  expect(JSON.parse(agents)).toMatchObject({
+    next: null,
     items: [
       {
         id: 'weather',
         did: 'did:web:weather.example',
         authentication: 'required',
-        upstreams: [{ origin: 'http://127.0.0.1:9100', protocol: 'http/1.1' }],
+        upstreams: [{ url: 'http://127.0.0.1:9100', protocol: 'http/1.1' }],
+        source: 'file',
       },
     ],
   });

@@ -2,13 +2,12 @@
 import { channel } from 'node:diagnostics_channel';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { RequestRecord } from '../../src/gateway/record.ts';
-import { operatorPlugin } from '../../src/operator/plugin.ts';
+import { type OperatorPorts, operatorPlugin } from '../../src/operator/plugin.ts';
 import { createHealth, type Health } from '../../src/operator/telemetry/health.ts';
 import { createLogger } from '../../src/operator/telemetry/logging.ts';
 import { createMetrics, type MetricSources, type Metrics } from '../../src/operator/telemetry/metrics.ts';
 import { telemetryPlugin } from '../../src/operator/telemetry/plugin.ts';
 import type { Tracing } from '../../src/operator/telemetry/tracing.ts';
-import type { DatabaseStatus } from '../../src/store/database.ts';
 
 export const API_KEY = 'operator-key-of-at-least-32-characters';
 
@@ -106,33 +105,31 @@ export interface Gateway {
 }
 
 const CIRCUITS = [
-  { agentId: 'weather', instance: 'http://127.0.0.1:9100', state: 'open' as const },
-  { agentId: 'weather', instance: 'http://127.0.0.1:9101', state: 'closed' as const },
+  { agentId: 'weather', instance: 'http://127.0.0.1:9100', state: 'open' as const, sinceMs: 0 },
+  { agentId: 'weather', instance: 'http://127.0.0.1:9101', state: 'closed' as const, sinceMs: 0 },
 ];
+const DEFAULTS = {
+  allow: [],
+  body: 'buffer' as const,
+  onNonceStoreDown: 'refuse' as const,
+  timeouts: { connectMs: 1, headersMs: 1, bodyIdleMs: 1 },
+  retries: 0,
+  websocketMaxMessageBytes: 1,
+};
 const AGENTS = [
   {
     id: 'weather',
     did: 'did:web:weather.example',
     authentication: 'required' as const,
+    ...DEFAULTS,
     upstreams: [{ url: 'http://user:hunter2@127.0.0.1:9100/private?key=1', protocol: 'http/1.1' as const }],
   },
 ];
 
-/** The operators' side of a gateway on a real socket. */
-const DATABASE: DatabaseStatus = {
-  kind: 'postgresql',
-  endpoint: 'db:5432/sage',
-  connected: true,
-  writable: false,
-  lastError: '',
-  latencyMs: 1,
-  checkedAtMs: 0,
-  waiting: 3,
-  inUse: 2,
-  size: 10,
-  shed: 7,
-};
+/** Resources that these tests do not ask; test/e2e asks them of whole gateways. */
+const UNASKED = { agents: {}, policy: {}, revocations: {}, blocks: {} } as unknown as OperatorPorts;
 
+/** The operators' side of a gateway on a real socket. */
 export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
   const logger = createLogger({ level: 'info', destination: options.lines ?? createLines() });
   const metrics = createMetrics({
@@ -140,7 +137,6 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     circuits: () => CIRCUITS,
     nonceTable: () => ({ used: 3, capacity: 64 }),
     redisConnected: () => true,
-    database: () => DATABASE,
     ...options.sources,
   });
   const health = options.health ?? createHealth({ probes: [], now: () => Date.now(), version: '0.1.0' });
@@ -151,7 +147,11 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
       apiKey: options.apiKey === undefined ? API_KEY : options.apiKey,
       openOnLoopback: options.openOnLoopback ?? false,
     },
-    ports: { agents: { list: () => AGENTS }, circuits: { list: () => CIRCUITS } },
+    ports: {
+      ...UNASKED,
+      agents: { ...UNASKED.agents, merged: () => ({ definitions: AGENTS, stored: [] }) },
+      circuits: { list: () => CIRCUITS, reset: () => false },
+    },
     health,
     metrics,
     database: null,

@@ -1,6 +1,6 @@
 /** Lists by keyset: a page says where the next begins, in a cursor that only we read. */
 import { type TSchema, Type } from 'typebox';
-import type { Page, PageRequest } from '../../store/database.ts';
+import type { PageRequest } from '../../store/database.ts';
 import { OperatorError } from '../errors.ts';
 
 /** What a page holds at most, so that no answer and no query grows with the table. */
@@ -60,7 +60,7 @@ export function pageOf<T>(
   items: readonly T[],
   keyOf: (item: T) => string,
   { limit, cursor }: PageRequest,
-): Page<T> {
+): { items: T[]; next: string | null } {
   const after = cursor === null ? null : readCursor(cursor);
   const sorted = items
     .map((item) => ({ key: keyOf(item), item }))

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { RefusalKind } from '../../gateway/refusal.ts';
 import {
+  RedisUnavailable,
   RowChanged,
   RowExists,
   RowMissing,
@@ -57,6 +58,11 @@ function storeProblem(code: keyof typeof RETRY_AFTER_S): Problem {
 
 /** What the store refuses; the rows' own faults are the caller's. */
 function ofStore(error: unknown): Problem | null {
+  if (error instanceof RedisUnavailable)
+    return problem('store_unavailable', {
+      detail: 'Redis, by which the nodes tell each other, does not answer. Nothing was changed.',
+      headers: ['retry-after', String(RETRY_AFTER_S.store_unavailable)],
+    });
   if (error instanceof StoreUnavailable) return storeProblem('store_unavailable');
   if (error instanceof StoreReadOnly) return storeProblem('store_read_only');
   if (error instanceof StoreFull) return storeProblem('store_full');

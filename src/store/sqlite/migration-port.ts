@@ -1,14 +1,11 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { MigrationPort, MigrationSession } from '../migrations.ts';
-import { bindable, ordered } from './dialect.ts';
+import { placeholders } from './dialect.ts';
 
 /** BEGIN IMMEDIATE is the lock: it waits for other processes as long as the file was opened to wait. */
 export function sqliteMigrationPort(database: DatabaseSync): MigrationPort {
   const session: MigrationSession = {
-    query(sql, values = []) {
-      const { text, order } = bindable(sql);
-      return database.prepare(text).all(...ordered(order, values));
-    },
+    query: (sql, values = []) => database.prepare(placeholders(sql)).all(...values),
     script: (sql) => database.exec(sql),
   };
   return {

@@ -1,0 +1,141 @@
+/**
+ * What is in force: the agents and the policy of `sage.yaml` together with those that operators stored, and who is
+ * denied. Changes of the file and of the rows are applied one after the other, each as a whole or not at all.
+ */
+import { channel } from 'node:diagnostics_channel';
+import type { Logger } from 'pino';
+import type { AgentDefinition } from './agents/registry.ts';
+import { type MergedAgents, mergeAgents } from './agents/stored-agents.ts';
+import { type Config, checkSameChains } from './config.ts';
+import type { PolicySource } from './policy/policy-source.ts';
+import { didPatternFault } from './policy/syntax.ts';
+import type { Database, PolicyRow } from './store/database.ts';
+import { followRows, type RowFollower } from './store/follow-rows.ts';
+
+export interface InForceOptions {
+  readonly database: Pick<Database, 'agents' | 'policies' | 'onChange'>;
+  readonly policy: PolicySource;
+  readonly log: Logger;
+  readonly now: () => number;
+  /** Serves exactly these. @throws when they cannot be served; those before go on. */
+  serve(agents: readonly AgentDefinition[]): void;
+}
+
+export interface InForce {
+  agents(): MergedAgents;
+  /** The row of the stored policy, or of the return to what `sage.yaml` says; null when there never was one. */
+  policyRow(): PolicyRow | null;
+  /** Takes a changed `sage.yaml`. @throws {ConfigError, PolicyError} when it cannot be used; nothing changes then. */
+  configure(next: Config): Promise<void>;
+  /** Resolve once every row that stood in the database when they were called is in force here. */
+  refreshAgents(): Promise<void>;
+  refreshPolicy(): Promise<void>;
+  /** Why stored rows are not in force as they stand, one a line; empty when all is well. */
+  faults(): string;
+  /** Since when changes of other nodes may have been missed, milliseconds since the epoch; null: none can have been. */
+  behindSinceMs(): number | null;
+  close(): Promise<void>;
+}
+
+/** What is published when the agents served here have changed. */
+export interface AgentsServed {
+  readonly agents: number;
+}
+
+/** Payload: `AgentsServed`. */
+const agentsServed = channel('sage:agents');
+
+const allowLists = (agents: readonly AgentDefinition[]) =>
+  agents.map(({ id, allow, authentication }) => ({ agentId: id, allow, open: authentication === 'none' }));
+
+/** Runs what it is given one after the other, failures included. */
+function inTurn(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const next = last.then(work, work);
+    last = next.catch(() => undefined);
+    return next;
+  };
+}
+
+/**
+ * Resolves when what is stored is in force: before that nobody may be served.
+ * @throws what the database says, and PolicyError for a stored policy that this node cannot use
+ */
+export async function openInForce(first: Config, options: InForceOptions): Promise<InForce> {
+  const { database, policy, log, now } = options;
+  const turn = inTurn();
+  let config = first;
+  let merged: MergedAgents = { definitions: first.agents, stored: [] };
+  let policyRow: PolicyRow | null = null;
+  let policyFault = '';
+
+  const apply = async (nextConfig: Config, next: MergedAgents): Promise<void> => {
+    await policy.configure(nextConfig.policyFile, allowLists(next.definitions));
+    options.serve(next.definitions);
+    config = nextConfig;
+    merged = next;
+    for (const { row, fault } of next.stored) {
+      if (fault !== '') log.warn({ agent: row.id, fault }, 'a stored agent cannot be used');
+    }
+    agentsServed.publish({ agents: next.definitions.length } satisfies AgentsServed);
+  };
+
+  const agents: RowFollower = await followRows({
+    database,
+    topic: 'agents',
+    read: () => database.agents.all(),
+    apply: (rows) => turn(() => apply(config, mergeAgents(config.agents, rows, didPatternFault))),
+    log,
+    now,
+  });
+  let started = false;
+  const policies: RowFollower = await followRows({
+    database,
+    topic: 'policy',
+    read: () => database.policies.latest(),
+    apply: (row) =>
+      turn(async () => {
+        try {
+          await policy.store(row?.text ?? null);
+          policyRow = row;
+          policyFault = '';
+        } catch (error) {
+          // Another node could use it: what decided here goes on, and health says so. At the start nothing decided yet.
+          policyFault = error instanceof Error ? error.message : String(error);
+          if (!started) throw error;
+        }
+      }),
+    log,
+    now,
+  });
+  started = true;
+  return {
+    agents: () => merged,
+    policyRow: () => policyRow,
+    configure: (next) =>
+      turn(async () => {
+        checkSameChains(config, next);
+        const rows = merged.stored.map(({ row }) => row);
+        await apply(next, mergeAgents(next.agents, rows, didPatternFault));
+      }),
+    refreshAgents: () => agents.refresh(),
+    refreshPolicy: async () => {
+      await policies.refresh();
+    },
+    faults: () =>
+      [
+        policyFault,
+        ...merged.stored
+          .filter(({ fault }) => fault !== '')
+          .map(({ row, fault }) => `agent ${row.id}: ${fault}`),
+      ]
+        .filter(Boolean)
+        .join('\n'),
+    behindSinceMs: () => agents.behindSinceMs() ?? policies.behindSinceMs(),
+    async close() {
+      await agents.close();
+      await policies.close();
+    },
+  };
+}
