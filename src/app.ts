@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
+import { unescape as decode } from 'node:querystring';
 import websocket from '@fastify/websocket';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { DestinationStream, Logger } from 'pino';
@@ -78,7 +79,13 @@ interface Parts {
  */
 export async function buildGateway(env: Env, logTo?: DestinationStream): Promise<FastifyInstance> {
   await using opened = new AsyncDisposableStack();
-  const secrets = [env.operatorApiKey, env.clusterSecret].filter((secret) => secret !== null);
+  const { operatorApiKey, clusterSecret } = env;
+  const secrets = [
+    operatorApiKey,
+    clusterSecret,
+    passwordIn(env.databaseUrl),
+    passwordIn(env.redisUrl),
+  ].filter((secret) => secret !== null);
   const logger = createLogger({
     level: env.logLevel,
     secrets,
@@ -99,6 +106,7 @@ export async function buildGateway(env: Env, logTo?: DestinationStream): Promise
     circuits: () => server.circuits.list(),
     nonceTable: () => tableFill(parts.store),
     redisConnected: () => parts.store.redis?.status().connected ?? null,
+    database: () => parts.database.status(),
   });
   let parts: Parts;
   try {
@@ -116,6 +124,12 @@ export async function buildGateway(env: Env, logTo?: DestinationStream): Promise
   const owned = opened.move();
   server.addHook('onClose', () => owned.disposeAsync());
   return server;
+}
+
+/** As it stands in the URL, or null: empty would be found in every line. */
+function passwordIn(url: string | null): string | null {
+  const password = url === null ? '' : new URL(url).password;
+  return password === '' ? null : decode(password);
 }
 
 /** What operators change while the gateway runs. */
@@ -243,6 +257,7 @@ async function openParts(
 ): Promise<Parts> {
   const config = readConfig(env.configFile);
   const chains = chainsToWatch(config, env.chainRpcUrls);
+  const opening = beginDatabase(env, log, opened);
   const regions = env.regionDatabaseFile === null ? null : await openRegions(env.regionDatabaseFile);
   const nodeId = randomBytes(8).toString('hex');
   const store = await openStore({
@@ -255,15 +270,7 @@ async function openParts(
     now,
   });
   opened.defer(() => store.close());
-  const database = await openDatabase({
-    databaseUrl: env.databaseUrl,
-    dataDir: env.dataDir,
-    poolMax: env.databasePoolMax,
-    statementTimeoutMs: env.databaseStatementTimeoutMs,
-    log,
-    now,
-  });
-  opened.defer(() => database.close());
+  const database = await opening;
   const keys = openKeySource({
     chains,
     shared: store.sharedKeys,
@@ -294,6 +301,27 @@ async function openParts(
   return Object.assign(parts, { policy });
 }
 
+/** It opens on a thread or over a socket, while this one does what comes next. */
+function beginDatabase(env: Env, log: Logger, opened: AsyncDisposableStack): Promise<Database> {
+  const opening = openDatabase({
+    databaseUrl: env.databaseUrl,
+    dataDir: env.dataDir,
+    poolMax: env.databasePoolMax,
+    statementTimeoutMs: env.databaseStatementTimeoutMs,
+    log,
+    now,
+  });
+  // Who awaits it gets its failure; until then it is nobody's.
+  const closing = (): Promise<void> =>
+    opening.then(
+      (database) => database.close(),
+      () => undefined,
+    );
+  opening.catch(() => undefined);
+  opened.defer(closing);
+  return opening;
+}
+
 /** No caller's socket reads a message larger than some agent takes; the relay holds each to its own agent's bound. */
 function boundMessages(app: FastifyInstance, agents: readonly AgentDefinition[]): void {
   const bounds = agents.map(({ websocketMaxMessageBytes }) => websocketMaxMessageBytes);
@@ -309,6 +337,7 @@ const watched = (parts: Parts, { inForce, denials }: State) =>
   componentProbes(
     {
       redis: parts.store.redis,
+      database: () => parts.database.status(),
       chains: () => parts.keys.chains(),
       policyRevision: () => parts.policy.current().revision,
       lastFault: () =>

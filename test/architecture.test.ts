@@ -8,6 +8,7 @@ const SRC = fileURLToPath(new URL('../src', import.meta.url));
 const OWNED_PACKAGES: Readonly<Record<string, string>> = {
   ioredis: 'store',
   pg: 'store',
+  'node:sqlite': 'store',
   ethers: 'trust/chain',
 };
 /** The wire runs wherever the SDK does; only the hashing that the gateway does is Node's. */

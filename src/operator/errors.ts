@@ -90,7 +90,12 @@ const OPERATOR_ERRORS = {
     'The keys of OIDC_ISSUER cannot be read now, so the token cannot be checked.',
     true,
   ],
-  store_unavailable: [503, 'Store unavailable', 'The database does not answer. Nothing was changed.', true],
+  store_unavailable: [
+    503,
+    'Store unavailable',
+    'The database does not answer. A change that was under way may have been made.',
+    true,
+  ],
   store_read_only: [503, 'Store is read-only', 'The database takes no writes. Nothing was changed.', true],
   store_full: [503, 'Store is full', 'The database has no room left. Nothing was changed.', true],
   store_busy: [503, 'Store is busy', 'Too many calls wait for the database. Nothing was changed.', true],

@@ -53,7 +53,7 @@ function incomingRequest(request: Request): Incoming {
   let stream: ReadableStream<Uint8Array> | null = null;
   return {
     method: request.method,
-    target: url.pathname + url.search,
+    target: targetOf(url),
     ...withHost(pairsOf(request.headers), url),
     async hasBody(bounds) {
       if (request.bodyUsed) throw new SdkError('body_consumed');
@@ -69,6 +69,11 @@ function incomingRequest(request: Request): Incoming {
       return body ?? new Uint8Array(0);
     },
   };
+}
+
+/** Path and query as they are sent; `search` hides a question mark that nothing follows. */
+function targetOf(url: URL): string {
+  return (url.href.split('#', 1)[0] ?? '').slice(url.origin.length);
 }
 
 /** The first chunk that holds anything, and a stream of what follows it. */
@@ -110,7 +115,7 @@ function incomingParts({ method, url, headers, body }: ReceivedRequest): Incomin
   const absolute = relative ? null : absoluteUrl(url);
   return {
     method,
-    target: absolute === null ? String(url) : absolute.pathname + absolute.search,
+    target: absolute === null ? String(url) : targetOf(absolute),
     ...withHost(pairsOf(headers), absolute),
     hasBody: () => body !== undefined && body !== null && (!(body instanceof Uint8Array) || body.length > 0),
     read: async (bounds) => {

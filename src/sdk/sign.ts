@@ -73,8 +73,29 @@ export async function signRequest(
   const { method, url, headers } = request;
   const body = await bytesToSign(request, options.maxBodyBytes);
   const signed = await signParts({ method, url, headers, body }, signer, options);
+  const sent = { headers: signed.headers, ...(body === null ? {} : { body }) };
   // A body that is given stands for the one that was read.
-  return new Request(request, { headers: signed.headers, ...(body === null ? {} : { body }) });
+  if (signed.url === url.split('#', 1)[0]) return new Request(request, sent);
+  const { redirect, signal } = request;
+  return new Request(signed.url, { ...keptOf(request), method: signed.method, redirect, signal, ...sent });
+}
+
+/** Of a `Request` that is given, beside what is signed. Streams, signals and the method go their own ways. */
+const KEPT = [
+  'cache',
+  'credentials',
+  'integrity',
+  'keepalive',
+  'mode',
+  'referrer',
+  'referrerPolicy',
+] as const;
+/** What else a `Request` says of how it is to be sent. */
+export function keptOf(request: Request): RequestInit {
+  const members: Record<string, unknown> = {};
+  // Not every platform has them all.
+  for (const name of KEPT) if (request[name] !== undefined) members[name] = request[name];
+  return members;
 }
 
 /** The bytes of a body that may still be a stream. @throws {SdkError} body_too_large_to_sign, body_unsignable */
@@ -101,6 +122,8 @@ async function signParts(
   options: SignOptions,
 ): Promise<SignedRequest> {
   const url = absoluteUrl(request.url);
+  // Some clients send a question mark that nothing follows, some do not: without it both send the same.
+  if (url.search === '') url.search = '';
   const method = methodOf(request.method ?? 'GET');
   const body = bodyBytes(request.body);
   const given = pairsOf(request.headers).filter(([name]) => !REPLACED.has(name));

@@ -3,7 +3,7 @@
  * back, because a second request with the same signature is a replay, and with another one it is another request.
  */
 import { SdkError } from './errors.ts';
-import { bytesToSign, type SignOptions, signRequest } from './sign.ts';
+import { bytesToSign, keptOf, type SignOptions, signRequest } from './sign.ts';
 import type { Signer } from './signer.ts';
 
 export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
@@ -16,16 +16,6 @@ export interface SignedFetchOptions extends Omit<SignOptions, 'nonce'> {
 /** Enough for any API; browsers stop at 20. */
 const REDIRECTS_MAX = 5;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
-/** Of a `Request` that is given, beside what is signed. Streams, signals and the method go their own ways. */
-const KEPT = [
-  'cache',
-  'credentials',
-  'integrity',
-  'keepalive',
-  'mode',
-  'referrer',
-  'referrerPolicy',
-] as const;
 /** They say something of a body that a redirect took away. */
 const OF_A_BODY: ReadonlySet<string> = new Set([
   'content-type',
@@ -82,13 +72,6 @@ function whole(init: RequestInit): RequestInit {
   if (!(init.body instanceof ReadableStream)) return init;
   const withDuplex: RequestInit & { readonly duplex: 'half' } = { ...init, duplex: 'half' };
   return withDuplex;
-}
-
-function keptOf(request: Request): RequestInit {
-  const members: Record<string, unknown> = {};
-  // Not every platform has them all.
-  for (const name of KEPT) if (request[name] !== undefined) members[name] = request[name];
-  return members;
 }
 
 async function firstHop(request: Request, maxBodyBytes: number | undefined): Promise<Hop> {

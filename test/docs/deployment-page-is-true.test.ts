@@ -44,7 +44,8 @@ test(
     const [install, version, serve] = shell('## From the package');
     // Installed as `packed.ts` does it: the same package, from its tarball.
     expect(install).toBe('npm install sage-gateway');
-    const { version: ours } = JSON.parse(readFileSync(fileUrl('package.json'), 'utf8'));
+    const { version: ours, engines } = JSON.parse(readFileSync(fileUrl('package.json'), 'utf8'));
+    expect(PAGE.text).toContain(`Node ${engines.node.replace(/^>=|\.0$/g, '')} or newer`);
     const said = execFileSync('sh', ['-c', version ?? ''], { cwd: installed.folder, encoding: 'utf8' });
     expect(said.trim()).toBe(ours);
     writeFileSync(

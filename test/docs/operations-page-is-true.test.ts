@@ -22,6 +22,7 @@ async function liveMetrics(): Promise<Metric[]> {
     circuits: () => [],
     nonceTable: () => null,
     redisConnected: () => null,
+    database: () => null,
   });
   const text = await metrics.text();
   const types = new Map(
@@ -68,6 +69,7 @@ test('the checks of health listed are those that are made', () => {
   const chains = () => [{ chainId: 1, state: {} as never }];
   const parts = {
     redis: { status: () => ({}) as never },
+    database: () => ({}) as never,
     chains,
     policyRevision: () => '',
     lastFault: () => '',

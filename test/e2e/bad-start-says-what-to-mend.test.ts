@@ -3,9 +3,11 @@ import { once } from 'node:events';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildGateway } from '../../src/app.ts';
 import { readEnv } from '../../src/env.ts';
+import { migrate } from '../../src/store/migrate.ts';
 import {
   ALLOW_ALL,
   type GatewayFiles,
@@ -224,5 +226,14 @@ describe('the gateway is not built', () => {
     mkdirSync(join(place, 'data'));
     writeFileSync(join(place, 'data', 'accepted-until'), 'yesterday');
     expect(await whyNot(env)).toMatch(/accepted-until/);
+  });
+
+  test('a database of a later release', async () => {
+    const { place, env } = await prepare();
+    await migrate({ databaseUrl: null, dataDir: join(place, 'data'), now: Date.now }, { direction: 'up' });
+    const file = new DatabaseSync(join(place, 'data', 'sage.db'));
+    file.exec("insert into schema_migrations values (9999, 'later', '', 1)");
+    file.close();
+    expect(await whyNot(env)).toMatch(/cannot be used by this release.*9999_later/);
   });
 });

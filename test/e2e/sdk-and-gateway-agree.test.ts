@@ -118,3 +118,8 @@ test('a WebSocket is opened by a signed request', async () => {
   socket.close();
   await once(socket, 'close');
 });
+
+test.each(['?', '?#there', '?a=%20&b=', ';p=1?x=y?z'])('a target that ends in %s is proven', async (end) => {
+  const fetching = signedFetch(await newSigner('ed25519'));
+  expect((await fetching(`${gateway.origin}/agents/echo/a${end}`)).status).toBe(200);
+});

@@ -87,6 +87,9 @@ test('policy, circuits, chain, nonces and Redis show their state', async () => {
   publish('sage:policy.reloaded', { revision: 'two', rules: 5 });
   publish('sage:policy.refused', { fault: 'line 3' });
   publish('sage:circuit', { agentId: 'weather', instance: 'http://127.0.0.1:9100', state: 'open' });
+  publish('sage:store.call', { operation: 'agents', ms: 4, failure: '' });
+  publish('sage:store.call', { operation: 'agents', ms: 4, failure: 'busy' });
+  publish('sage:store.call', { operation: 'agents', ms: 4, failure: 'missing' });
   publish('sage:chain.head', { chainId: 31337, head: 120, lagBlocks: 2, connected: true });
   const samples = await scrape(gateway);
   expect(samples.get('sage_policy_info{revision="two"}')).toBe(1);
@@ -103,15 +106,26 @@ test('policy, circuits, chain, nonces and Redis show their state', async () => {
   expect(samples.get('sage_nonce_table_entries')).toBe(3);
   expect(samples.get('sage_nonce_table_capacity')).toBe(64);
   expect(samples.get('sage_redis_connected')).toBe(1);
+  expect(samples.get('sage_database_up')).toBe(1);
+  expect(samples.get('sage_database_writable')).toBe(0);
+  expect(samples.get('sage_database_waiting')).toBe(3);
+  expect(samples.get('sage_database_connections_in_use')).toBe(2);
+  expect(samples.get('sage_database_connections_max')).toBe(10);
+  expect(samples.get('sage_database_shed_total')).toBe(7);
+  expect(samples.get('sage_database_failures_total{failure="busy"}')).toBe(1);
+  expect(samples.get('sage_database_statement_seconds_count{operation="agents"}')).toBe(3);
   expect(samples.has('nodejs_eventloop_lag_p99_seconds')).toBe(true);
   expect(samples.has('process_resident_memory_bytes')).toBe(true);
 });
 
 test('parts that are not there are absent, not zero', async () => {
-  const bare = await startGateway({ sources: { nonceTable: () => null, redisConnected: () => null } });
+  const bare = await startGateway({
+    sources: { nonceTable: () => null, redisConnected: () => null, database: () => null },
+  });
   const samples = await scrape(bare);
   expect(samples.has('sage_nonce_table_entries')).toBe(false);
   expect(samples.has('sage_redis_connected')).toBe(false);
+  expect(samples.has('sage_database_up')).toBe(false);
   await bare.app.close();
 });
 

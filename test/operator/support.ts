@@ -8,6 +8,7 @@ import { createLogger } from '../../src/operator/telemetry/logging.ts';
 import { createMetrics, type MetricSources, type Metrics } from '../../src/operator/telemetry/metrics.ts';
 import { telemetryPlugin } from '../../src/operator/telemetry/plugin.ts';
 import type { Tracing } from '../../src/operator/telemetry/tracing.ts';
+import type { DatabaseStatus } from '../../src/store/database.ts';
 
 export const API_KEY = 'operator-key-of-at-least-32-characters';
 
@@ -130,6 +131,20 @@ const AGENTS = [
 const UNASKED = { agents: {}, policy: {}, revocations: {}, blocks: {} } as unknown as OperatorPorts;
 
 /** The operators' side of a gateway on a real socket. */
+const DATABASE: DatabaseStatus = {
+  kind: 'postgresql',
+  endpoint: 'db:5432/sage',
+  connected: true,
+  writable: false,
+  lastError: '',
+  latencyMs: 1,
+  checkedAtMs: 0,
+  waiting: 3,
+  inUse: 2,
+  size: 10,
+  shed: 7,
+};
+
 export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
   const logger = createLogger({ level: 'info', destination: options.lines ?? createLines() });
   const metrics = createMetrics({
@@ -137,6 +152,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     circuits: () => CIRCUITS,
     nonceTable: () => ({ used: 3, capacity: 64 }),
     redisConnected: () => true,
+    database: () => DATABASE,
     ...options.sources,
   });
   const health = options.health ?? createHealth({ probes: [], now: () => Date.now(), version: '0.1.0' });

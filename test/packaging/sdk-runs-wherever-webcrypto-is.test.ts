@@ -29,7 +29,7 @@ const EXPECTED = {
   gateway: Object.fromEntries(
     ['ed25519', 'ecdsa-p256-sha256', 'ecdsa-p384-sha384', 'rsa-pss-sha512'].map((name) => [
       name,
-      [200, 200, 200, 'nonce_replayed'],
+      [200, 200, 200, 200, 'nonce_replayed'],
     ]),
   ),
   streamed: 200,

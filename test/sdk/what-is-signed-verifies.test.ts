@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { signRequest } from '../../src/sdk/sign.ts';
 import { createVerifier, verifyRequest } from '../../src/sdk/verify.ts';
+import { prepareSignature } from '../../src/trust/wire/sign.ts';
 import { ALL, NOW, newParty, ORIGIN, serverOptions } from './support/parties.ts';
 
 const now = () => NOW;
@@ -86,4 +87,31 @@ test('a signer may be anything that signs', async () => {
   const signed = await signRequest({ url: `${ORIGIN}/` }, remote, { now });
   const { caller } = await verifyRequest(signed, serverOptions({ keys: { 'kms-key': publicKey } }));
   expect(caller).toMatchObject({ did: null, keyId: 'kms-key' });
+});
+
+test.each(['/a?', '/a?#x', '/?a=%20&b', '/%7Ea/../b;c=d', '/a//b'])(
+  'the target of %s is the one that is sent',
+  async (path) => {
+    const { signer } = await newParty();
+    const signed = await signRequest(new Request(ORIGIN + path), signer, { now });
+    await expect(verifyRequest(signed, serverOptions())).resolves.toBeDefined();
+  },
+);
+
+test('a question mark that a client did send is part of what it signed', async () => {
+  const { signer } = await newParty();
+  const params = { created: Math.floor(NOW / 1_000), nonce: 'n', keyid: signer.keyId };
+  const prepared = prepareSignature(
+    { method: 'GET', scheme: 'https', authority: 'api.example', target: '/a?', rawHeaders: [] },
+    { label: 's', components: ['@method', '@target-uri'], params },
+  );
+  const { signatureInput, signature } = prepared.finish(await signer.sign(prepared.base));
+  const headers = { 'signature-input': signatureInput, signature };
+  for (const request of [
+    new Request(`${ORIGIN}/a?`, { headers }),
+    { method: 'GET', url: `${ORIGIN}/a?`, headers },
+  ])
+    await expect(verifyRequest(request, serverOptions())).resolves.toBeDefined();
+  const other = new Request(`${ORIGIN}/a`, { headers });
+  await expect(verifyRequest(other, serverOptions())).rejects.toMatchObject({ code: 'signature_invalid' });
 });

@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ensureChromium } from './ensure-chromium.ts';
 import { ensurePostgres } from './ensure-postgres.ts';
 import { ensureRedis } from './ensure-redis.ts';
 
@@ -67,6 +68,7 @@ async function main(): Promise<number> {
     else total.failed += 1;
   }
   console.log(`[*] redis: ${ensureRedis()}`);
+  console.log(`[*] chromium: ${ensureChromium() ?? 'absent, allowed by ALLOW_MISSING'}`);
   console.log(`[*] postgres: ${ensurePostgres() ?? 'absent, allowed by ALLOW_MISSING'}`);
   const folder = mkdtempSync(join(tmpdir(), 'sage-test-'));
   const json = join(folder, 'report.json');

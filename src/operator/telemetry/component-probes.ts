@@ -1,4 +1,6 @@
 /** Probes of what the gateway leans on. None is critical: without Redis or a chain it goes on with what it knows. */
+
+import type { DatabaseStatus } from '../../store/database.ts';
 import type { RedisStatus } from '../../store/redis/connection.ts';
 import type { WatcherState } from '../../trust/chain/watcher.ts';
 import type { Probe, ProbeResult } from './health.ts';
@@ -9,10 +11,14 @@ const DEADLINE_MS = 500;
 const HEAD_AGE_WARN_MS = 5_000;
 /** A round trip this slow costs every request that reserves a nonce. */
 const REDIS_LATENCY_WARN_MS = 20;
+/** Nobody's request waits for the database, but revocations and the decision log do. */
+const DATABASE_LATENCY_WARN_MS = 250;
+const DATABASE_WAITING_WARN = 64;
 const COMMON = { critical: false, intervalMs: INTERVAL_MS, deadlineMs: DEADLINE_MS } as const;
 
 export interface Components {
   readonly redis: { status(): RedisStatus } | null;
+  readonly database: () => DatabaseStatus;
   readonly chains: () => readonly { readonly chainId: number; readonly state: WatcherState }[];
   readonly policyRevision: () => string;
   /** Why the last change of a file was refused, or empty. */
@@ -24,9 +30,26 @@ export function componentProbes(parts: Components, now: () => number): Probe[] {
   const { redis } = parts;
   return [
     configurationProbe(parts.policyRevision, parts.lastFault),
+    databaseProbe(parts.database),
     ...(redis === null ? [] : [redisProbe(() => redis.status())]),
     ...parts.chains().map(({ chainId }, at) => chainProbe(chainId, () => parts.chains()[at]?.state, now)),
   ];
+}
+
+/** The last poll's round trip. */
+function databaseProbe(status: () => DatabaseStatus): Probe {
+  const check = () => gradeDatabase(status());
+  return { ...COMMON, name: 'database:latency', componentType: 'datastore', check };
+}
+
+function gradeDatabase(status: DatabaseStatus): ProbeResult {
+  const { connected, writable, lastError, latencyMs, waiting } = status;
+  if (!connected) return { status: 'fail', output: lastError || 'not connected' };
+  const measured = { observedValue: Math.round(latencyMs * 100) / 100, observedUnit: 'ms' };
+  if (!writable) return { status: 'fail', ...measured, output: lastError || 'takes no writes' };
+  if (waiting > DATABASE_WAITING_WARN)
+    return { status: 'warn', ...measured, output: `${waiting} calls wait for it` };
+  return { status: latencyMs > DATABASE_LATENCY_WARN_MS ? 'warn' : 'pass', ...measured };
 }
 
 function gradeRedis(status: RedisStatus): ProbeResult {

@@ -6,6 +6,7 @@ import { subscribe as subscribeChannel, unsubscribe } from 'node:diagnostics_cha
 import type { CircuitView } from '../../gateway/breaker/circuit.ts';
 import type { RequestRecord } from '../../gateway/record.ts';
 import type { PolicyRefused, PolicyReloaded } from '../../policy/events.ts';
+import type { StoreCall } from '../../store/watched-driver.ts';
 import type { DidPurgeEvent, DidResolutionEvent } from '../../trust/did/events.ts';
 import type { ChainHead } from '../../trust/key-source.ts';
 
@@ -18,6 +19,7 @@ export interface Events {
   'sage:policy.reloaded': PolicyReloaded;
   'sage:policy.refused': PolicyRefused;
   'sage:chain.head': ChainHead;
+  'sage:store.call': StoreCall;
 }
 
 /**

@@ -9,8 +9,11 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { CircuitView } from '../../gateway/breaker/circuit.ts';
 import type { RequestRecord } from '../../gateway/record.ts';
 import type { PolicyReloaded } from '../../policy/events.ts';
+import type { DatabaseStatus } from '../../store/database.ts';
+import type { StoreCall } from '../../store/watched-driver.ts';
 import type { DidResolutionEvent } from '../../trust/did/events.ts';
 import type { ChainHead } from '../../trust/key-source.ts';
+import { createDatabaseMetrics } from './database-metrics.ts';
 import { FoldedHistogram } from './histogram.ts';
 import { createRequestCounts, OTHER, type RequestCounts } from './request-counts.ts';
 
@@ -21,6 +24,7 @@ export interface MetricSources {
   readonly circuits: () => readonly CircuitView[];
   readonly nonceTable: () => { readonly used: number; readonly capacity: number } | null;
   readonly redisConnected: () => boolean | null;
+  readonly database: () => DatabaseStatus | null;
 }
 
 export interface Metrics {
@@ -39,6 +43,7 @@ export interface Metrics {
   readonly policyReloaded: (event: PolicyReloaded) => void;
   readonly policyRefused: () => void;
   readonly chainHead: (event: ChainHead) => void;
+  readonly storeCalled: (event: StoreCall) => void;
   /** A subscriber threw; `subscriber` is a channel's name. */
   readonly subscriberFailed: (subscriber: string) => void;
   readonly requestLineSuppressed: () => void;
@@ -290,6 +295,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     ...createResolutionMetrics(registry),
     ...createPolicyMetrics(registry),
     ...createPartMetrics(registry, sources),
+    ...createDatabaseMetrics(registry, sources.database),
     subscriberFailed: (subscriber) => failures.inc({ subscriber }),
     requestLineSuppressed: () => suppressed.inc(),
   };

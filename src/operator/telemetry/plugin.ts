@@ -39,6 +39,7 @@ function telemetry(app: FastifyInstance, options: TelemetryOptions, done: () => 
     listen('sage:policy.reloaded', metrics.policyReloaded, failed),
     listen('sage:policy.refused', metrics.policyRefused, failed),
     listen('sage:chain.head', metrics.chainHead, failed),
+    listen('sage:store.call', metrics.storeCalled, failed),
     listen('sage:chain.head', events.chainHead, failed),
   ];
   if (tracing !== null) subscriptions.push(listen('sage:request.finished', tracing.finished, failed));

@@ -25,8 +25,8 @@ const COLUMNS = COLUMN_NAMES.join(', ');
 
 /** Rows of one statement: three texts of it are kept prepared, whatever the size of a batch. */
 const CHUNKS = [100, 10, 1] as const;
-/** A transaction of this many takes some ten milliseconds, for which other writers wait. */
-const TRIMMED_AT_ONCE = 2_500;
+/** A statement of this many takes some 35 ms in SQLite, for which other writers wait. */
+const TRIMMED_AT_ONCE = 1_000;
 /**
  * What is indexed may be a stranger's: PostgreSQL refuses a row whose indexed text has more than 2,704 bytes.
  * In characters; all of these are ASCII where they are valid.

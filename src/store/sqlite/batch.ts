@@ -2,11 +2,18 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Result, Statement } from '../executor.ts';
 import { type Fault, faultError, faultIn } from '../faults.ts';
-import { faultOf, identityOf, isTaken, placeholders } from './dialect.ts';
+import { bindable, faultOf, identityOf, isTaken, ordered } from './dialect.ts';
 import type { Answer, Call } from './messages.ts';
 
 /** Texts are few (filters of the decision log make the most); what is beyond is prepared anew. */
 const PREPARED_MAX = 256;
+
+interface Prepared {
+  readonly statement: StatementSync;
+  readonly order: readonly number[];
+  /** Whether it answers rows. */
+  readonly answers: boolean;
+}
 
 export interface Batches {
   reads(calls: readonly Call[]): Answer[];
@@ -17,28 +24,31 @@ export interface Batches {
 
 /** @param file the path that `database` was opened at */
 export function createBatches(database: DatabaseSync, file: string): Batches {
-  const prepared = new Map<string, StatementSync>();
+  const prepared = new Map<string, Prepared>();
   const identity = identityOf(file);
 
-  function prepare(sql: string): StatementSync {
-    let statement = prepared.get(sql);
-    if (statement === undefined) {
-      statement = database.prepare(placeholders(sql));
+  function prepare(sql: string): Prepared {
+    let found = prepared.get(sql);
+    if (found === undefined) {
+      const { text, order } = bindable(sql);
+      const statement = database.prepare(text);
+      found = { statement, order, answers: statement.columns().length > 0 };
       if (prepared.size >= PREPARED_MAX) prepared.clear();
-      prepared.set(sql, statement);
+      prepared.set(sql, found);
     }
-    return statement;
+    return found;
   }
 
   function run({ sql, values, whenNone, whenTaken }: Statement): Result {
-    const statement = prepare(sql);
+    const { statement, order, answers } = prepare(sql);
+    const bound = ordered(order, values);
     let result: Result;
     try {
-      if (statement.columns().length > 0) {
-        const rows = statement.all(...values);
+      if (answers) {
+        const rows = statement.all(...bound);
         result = { rows, changes: rows.length };
       } else {
-        result = { rows: [], changes: Number(statement.run(...values).changes) };
+        result = { rows: [], changes: Number(statement.run(...bound).changes) };
       }
     } catch (error) {
       throw whenTaken !== undefined && isTaken(error) ? faultError(whenTaken) : error;

@@ -2,6 +2,7 @@
 import { closeSync, constants, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import type { Value } from '../executor.ts';
 import type { Fault } from '../faults.ts';
 
 /** The owner alone: hashes of keys stand in it. SQLite gives the files beside it the same mode. */
@@ -20,8 +21,22 @@ const CONSTRAINT_UNIQUE = 2067;
 const CONSTRAINT_PRIMARYKEY = 1555;
 const IOERR_SHMSIZE = 4874;
 
-/** `$1` is a name to SQLite, `?1` the first value. */
-export const placeholders = (sql: string): string => sql.replaceAll(/\$(?=\d)/g, '?');
+/**
+ * `$1` is a name to SQLite, and `node:sqlite` takes `?1` for one before Node 24.8. So each place becomes a bare `?`.
+ * @returns the text, and which value belongs to each `?`
+ */
+export function bindable(sql: string): { readonly text: string; readonly order: readonly number[] } {
+  const order: number[] = [];
+  const text = sql.replaceAll(/\$(\d+)/g, (_place, number: string) => {
+    order.push(Number(number) - 1);
+    return '?';
+  });
+  return { text, order };
+}
+
+/** The values of a statement in the order in which its text has them. */
+export const ordered = (order: readonly number[], values: readonly Value[]): Value[] =>
+  order.map((at) => values[at] ?? null);
 
 /**
  * Opens the file, made with its folder when it is not there and `create` allows it.

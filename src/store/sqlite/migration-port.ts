@@ -1,11 +1,14 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { MigrationPort, MigrationSession } from '../migrations.ts';
-import { placeholders } from './dialect.ts';
+import { bindable, ordered } from './dialect.ts';
 
 /** BEGIN IMMEDIATE is the lock: it waits for other processes as long as the file was opened to wait. */
 export function sqliteMigrationPort(database: DatabaseSync): MigrationPort {
   const session: MigrationSession = {
-    query: (sql, values = []) => database.prepare(placeholders(sql)).all(...values),
+    query(sql, values = []) {
+      const { text, order } = bindable(sql);
+      return database.prepare(text).all(...ordered(order, values));
+    },
     script: (sql) => database.exec(sql),
   };
   return {
