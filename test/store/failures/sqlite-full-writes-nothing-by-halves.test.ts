@@ -9,7 +9,7 @@ test.skipIf(!canMount())(
     const folder = join(temporaryFolder(), 'small');
     mkdirSync(folder);
     const small = mounting(`mount -t tmpfs -o size=4m tmpfs '${folder}'`);
-    const child = startChild('./full-disk-process.ts', [folder], small);
+    const child = startChild(new URL('./full-disk-process.ts', import.meta.url), [folder], small);
     const said = JSON.parse(await child.next()) as Record<string, unknown>;
     expect(said).toMatchObject({
       decisions: 'STORE_FULL',

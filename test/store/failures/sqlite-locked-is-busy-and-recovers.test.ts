@@ -10,7 +10,7 @@ test('a file that another process holds: writes fail as busy in time, reads go o
   const folder = temporaryFolder();
   const { database } = await openAt(null, folder, { statementTimeoutMs: TIMEOUT_MS });
   await database.revocations.insert(revocationRow('before'));
-  const holder = startChild('./locking-process.ts', [join(folder, 'sage.db')]);
+  const holder = startChild(new URL('./locking-process.ts', import.meta.url), [join(folder, 'sage.db')]);
   expect(await holder.next()).toBe('held');
 
   const started = performance.now();

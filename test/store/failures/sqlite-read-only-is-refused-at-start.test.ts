@@ -18,7 +18,7 @@ async function openReadOnly(folder: string): Promise<Said> {
       ? mounting(`mount --bind '${folder}' '${folder}' && mount -o remount,ro,bind '${folder}'`)
       : [];
   if (before.length === 0) chmodSync(folder, 0o500);
-  const said = await startChild('./read-only-process.ts', [folder], before).next();
+  const said = await startChild(new URL('./read-only-process.ts', import.meta.url), [folder], before).next();
   chmodSync(folder, 0o700);
   return JSON.parse(said) as Said;
 }

@@ -42,15 +42,14 @@ export interface Child {
   next(): Promise<string>;
 }
 
-/** Runs a file of this folder by this Node, after the words of `before` when a shell is to prepare something. */
+/** Runs a file by this Node, after the words of `before` when a shell is to prepare something. */
 export function startChild(
-  file: string,
+  file: URL,
   args: readonly string[],
   before: readonly string[] = [],
   options: SpawnOptions = {},
 ): Child {
-  const entry = fileURLToPath(new URL(file, import.meta.url));
-  const [command = '', ...rest] = [...before, process.execPath, entry, ...args];
+  const [command = '', ...rest] = [...before, process.execPath, fileURLToPath(file), ...args];
   const child = spawn(command, rest, { ...options, stdio: ['pipe', 'pipe', 'pipe'] });
   onTestFinished(() => void child.kill('SIGKILL'));
   if (child.stdout === null || child.stderr === null) throw new Error('a child with pipes has streams');

@@ -7,7 +7,7 @@ import { openAt, startChild, temporaryFolder } from './support.ts';
 test('SQLite: calls beyond those that may wait are refused at once, and counted', async () => {
   const folder = temporaryFolder();
   const { database } = await openAt(null, folder, { statementTimeoutMs: 1_000 });
-  const holder = startChild('./locking-process.ts', [join(folder, 'sage.db')]);
+  const holder = startChild(new URL('./locking-process.ts', import.meta.url), [join(folder, 'sage.db')]);
   await holder.next();
   const calls = Array.from({ length: 1_100 }, (_call, n) =>
     database.revocations.insert(revocationRow(`r-${n}`)),

@@ -7,7 +7,7 @@ import { openAt, startChild, temporaryFolder } from './support.ts';
 
 test('SIGKILL amid batches: all that was acknowledged is there, and no batch by halves', async () => {
   const folder = temporaryFolder();
-  const child = startChild('./appending-process.ts', [folder]);
+  const child = startChild(new URL('./appending-process.ts', import.meta.url), [folder]);
   const acknowledged = new Set<string>();
   child.lines.on('line', (batch) => acknowledged.add(batch));
   while (acknowledged.size < 200) await once(child.lines, 'line');
