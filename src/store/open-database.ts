@@ -67,7 +67,8 @@ async function openPatiently(options: DatabaseOptions, events: DriverEvents): Re
       const kind = faultIn(error)?.kind;
       const passing = kind === 'unavailable' || kind === 'busy';
       if (!passing || performance.now() > deadline) throw error;
-      if (attempt === 1) options.log.warn({ err: error }, 'database not ready, trying again');
+      const fault = error instanceof Error ? error.message : String(error);
+      if (attempt === 1) options.log.warn({ fault }, 'database not ready, trying again');
       await sleep(RETRY_MS);
     }
   }

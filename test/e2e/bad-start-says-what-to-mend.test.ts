@@ -228,6 +228,13 @@ describe('the gateway is not built', () => {
     expect(await whyNot(env)).toMatch(/accepted-until/);
   });
 
+  test('a file that is no database', async () => {
+    const { place, env } = await prepare();
+    mkdirSync(join(place, 'data'));
+    writeFileSync(join(place, 'data', 'sage.db'), 'yesterday '.repeat(1_000));
+    expect(await whyNot(env)).toMatch(/sage\.db: file is not a database/);
+  });
+
   test('a database of a later release', async () => {
     const { place, env } = await prepare();
     await migrate({ databaseUrl: null, dataDir: join(place, 'data'), now: Date.now }, { direction: 'up' });

@@ -16,6 +16,7 @@ const LOCKED = 6;
 const READONLY = 8;
 const IOERR = 10;
 const FULL = 13;
+const NOTADB = 26;
 /** Extended ones: a unique index, a primary key, and no room for the index of the write-ahead log. */
 const CONSTRAINT_UNIQUE = 2067;
 const CONSTRAINT_PRIMARYKEY = 1555;
@@ -94,6 +95,8 @@ export function faultOf(error: unknown, file: string): Fault {
       return { kind: 'read_only', text };
     case FULL:
       return { kind: 'full', text };
+    case NOTADB:
+      return { kind: 'schema', text };
     case IOERR:
       return { kind: extended === IOERR_SHMSIZE ? 'full' : 'unavailable', text };
     default:
