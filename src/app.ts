@@ -289,7 +289,6 @@ async function openParts(
     regions: regions !== null,
     log,
     onChange(next) {
-      faults.policy = '';
       // The first policy is there before admission is, and is handed to it then.
       if (app.hasDecorator('admission')) app.admission.setLimits(admissionLimits(next));
     },
@@ -341,7 +340,7 @@ const watched = (parts: Parts, { inForce, denials }: State) =>
       chains: () => parts.keys.chains(),
       policyRevision: () => parts.policy.current().revision,
       lastFault: () =>
-        [parts.faults.configuration, parts.faults.policy, inForce.faults(), missed(inForce, denials)]
+        [parts.faults.configuration, parts.faults.policy, inForce.faults(), missed(parts, inForce, denials)]
           .filter(Boolean)
           .join('\n'),
     },
@@ -349,8 +348,9 @@ const watched = (parts: Parts, { inForce, denials }: State) =>
   );
 
 /** That operators may have changed something this node does not know of, or empty. */
-function missed(inForce: InForce, denials: StoredDenials): string {
-  const sinceMs = inForce.behindSinceMs() ?? denials.behindSinceMs();
+function missed({ database }: Parts, inForce: InForce, denials: StoredDenials): string {
+  const { connected, checkedAtMs } = database.status();
+  const sinceMs = inForce.behindSinceMs() ?? denials.behindSinceMs() ?? (connected ? null : checkedAtMs);
   if (sinceMs === null) return '';
   return `changes made by operators on other nodes may be missing since ${new Date(sinceMs).toISOString()}`;
 }

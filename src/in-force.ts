@@ -2,11 +2,12 @@
  * What is in force: the agents and the policy of `sage.yaml` together with those that operators stored, and who is
  * denied. Changes of the file and of the rows are applied one after the other, each as a whole or not at all.
  */
-import { channel } from 'node:diagnostics_channel';
 import type { Logger } from 'pino';
+import { type AgentChanged, agentChanged } from './agents/events.ts';
 import type { AgentDefinition } from './agents/registry.ts';
-import { type MergedAgents, mergeAgents } from './agents/stored-agents.ts';
+import { type MergedAgents, mergeAgents, type StoredAgent } from './agents/stored-agents.ts';
 import { type Config, checkSameChains } from './config.ts';
+import { type PolicyStored, policyStored } from './policy/events.ts';
 import type { PolicySource } from './policy/policy-source.ts';
 import { didPatternFault } from './policy/syntax.ts';
 import type { Database, PolicyRow } from './store/database.ts';
@@ -37,14 +38,6 @@ export interface InForce {
   close(): Promise<void>;
 }
 
-/** What is published when the agents served here have changed. */
-export interface AgentsServed {
-  readonly agents: number;
-}
-
-/** Payload: `AgentsServed`. */
-const agentsServed = channel('sage:agents');
-
 const allowLists = (agents: readonly AgentDefinition[]) =>
   agents.map(({ id, allow, authentication }) => ({ agentId: id, allow, open: authentication === 'none' }));
 
@@ -70,15 +63,19 @@ export async function openInForce(first: Config, options: InForceOptions): Promi
   let policyRow: PolicyRow | null = null;
   let policyFault = '';
 
+  let started = false;
   const apply = async (nextConfig: Config, next: MergedAgents): Promise<void> => {
+    const before = merged;
     await policy.configure(nextConfig.policyFile, allowLists(next.definitions));
     options.serve(next.definitions);
     config = nextConfig;
     merged = next;
     for (const { row, fault } of next.stored) {
-      if (fault !== '') log.warn({ agent: row.id, fault }, 'a stored agent cannot be used');
+      if (fault !== '' && !before.stored.some((known) => known.row.id === row.id && known.fault === fault))
+        log.warn({ agent: row.id, fault }, 'a stored agent cannot be used');
     }
-    agentsServed.publish({ agents: next.definitions.length } satisfies AgentsServed);
+    // What was stored before this process began is no news.
+    if (started) for (const change of changesOf(before.stored, next.stored)) agentChanged.publish(change);
   };
 
   const agents: RowFollower = await followRows({
@@ -89,7 +86,6 @@ export async function openInForce(first: Config, options: InForceOptions): Promi
     log,
     now,
   });
-  let started = false;
   const policies: RowFollower = await followRows({
     database,
     topic: 'policy',
@@ -98,8 +94,10 @@ export async function openInForce(first: Config, options: InForceOptions): Promi
       turn(async () => {
         try {
           await policy.store(row?.text ?? null);
-          policyRow = row;
           policyFault = '';
+          const isNews = started && row !== null && row.sequence !== policyRow?.sequence;
+          policyRow = row;
+          if (isNews) policyStored.publish(eventOf(row, policy));
         } catch (error) {
           // Another node could use it: what decided here goes on, and health says so. At the start nothing decided yet.
           policyFault = error instanceof Error ? error.message : String(error);
@@ -139,3 +137,25 @@ export async function openInForce(first: Config, options: InForceOptions): Promi
     },
   };
 }
+
+/** What the rows of agents say now that they did not before. */
+function changesOf(before: readonly StoredAgent[], next: readonly StoredAgent[]): AgentChanged[] {
+  const known = new Map(before.map(({ row }) => [row.id, row]));
+  const changes: AgentChanged[] = [];
+  for (const { row } of next) {
+    const old = known.get(row.id);
+    known.delete(row.id);
+    // One that was removed and added again has a first version too.
+    if (old?.version === row.version && old.createdAtMs === row.createdAtMs) continue;
+    changes.push({ id: row.id, change: old === undefined ? 'added' : 'changed', by: row.updatedBy });
+  }
+  for (const id of known.keys()) changes.push({ id, change: 'removed', by: '' });
+  return changes;
+}
+
+const eventOf = ({ sequence, createdBy: by }: PolicyRow, policy: PolicySource): PolicyStored => ({
+  sequence,
+  revision: policy.current().revision,
+  source: policy.source(),
+  by,
+});

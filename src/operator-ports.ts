@@ -42,7 +42,7 @@ export function operatorPorts(parts: PortsOptions): OperatorPorts {
       reachesAll,
       now,
     },
-    revocations: { denials, rows: database.revocations, reachesAll, now },
+    revocations: { denials, reachesAll, now },
     blocks: { blocks: store.blocks, now },
     circuits: {
       list: () => app.circuits.list(),

@@ -21,3 +21,16 @@ export interface PolicyRefused {
 export const policyReloaded = channel('sage:policy.reloaded');
 /** Payload: `PolicyRefused`. */
 export const policyRefused = channel('sage:policy.refused');
+
+/** Operators replaced the stored policy, or took it away; published on every node once it decides there. */
+export interface PolicyStored {
+  readonly sequence: number;
+  /** Of what decides now. */
+  readonly revision: string;
+  readonly source: 'allow_lists' | 'file' | 'store';
+  /** Who did it. */
+  readonly by: string;
+}
+
+/** Payload: `PolicyStored`. */
+export const policyStored = channel('sage:policy');

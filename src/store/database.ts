@@ -102,6 +102,7 @@ export interface RevocationRow {
 }
 
 export interface RevocationRows {
+  /** Oldest first, those of one moment by id. */
   all(): Promise<readonly RevocationRow[]>;
   list(page: PageRequest): Promise<Page<RevocationRow>>;
   get(id: string): Promise<RevocationRow | null>;

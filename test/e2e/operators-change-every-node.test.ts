@@ -14,6 +14,7 @@ describe.skipIf(!redisAvailable())('two gateways that share PostgreSQL and Redis
   let redis: TestRedis;
   let postgres: TestPostgres;
   let agent: TestAgent;
+  let database: string;
   let a: TestGateway;
   let b: TestGateway;
 
@@ -40,7 +41,7 @@ describe.skipIf(!redisAvailable())('two gateways that share PostgreSQL and Redis
         },
       }),
     ]);
-    const database = await postgres.createDatabase();
+    database = await postgres.createDatabase();
     [a, b] = await Promise.all([open(database), open(database)]);
     await until(
       () => [a, b].every(({ lines }) => lines.some(({ msg }) => msg === 'Redis is connected')),
@@ -102,6 +103,26 @@ describe.skipIf(!redisAvailable())('two gateways that share PostgreSQL and Redis
     await heard('lifting', async () => (await served(a, '/agents/echo/', mallory)).status === 200);
   });
 
+  test('one key that is denied at one is refused by the other, and loses what is open there; restarted, it remembers', async () => {
+    const mallory = newCaller();
+    const [socket, others] = await Promise.all(
+      [mallory, newCaller()].map((caller) => openWebSocket(b, call(b, '/agents/echo/', caller))),
+    );
+    if (socket === undefined || others === undefined) throw new Error('both are open');
+    const closed = closeOf(socket);
+    const revoked = await operate(a, 'POST', '/v1/revocations', { body: { key_id: mallory.signer.keyId } });
+    expect(revoked.status).toBe(201);
+    expect((await closed).code).toBe(1008);
+    expect(others.readyState).toBe(others.OPEN);
+    others.terminate();
+    expect(await served(b, '/agents/echo/', mallory)).toMatchObject({ code: 'key_denied' });
+    await b.close();
+    b = await open(database);
+    expect(await served(b, '/agents/echo/', mallory)).toMatchObject({ code: 'key_denied' });
+    await operate(a, 'DELETE', `/v1/revocations/${revoked.body.id}`);
+    await heard('lifting', async () => (await served(b, '/agents/echo/', mallory)).status === 200);
+  });
+
   test('an address that is blocked at one is blocked at the other', async () => {
     await operate(a, 'POST', '/v1/blocks', { body: { address: '198.51.100.9', for_seconds: 60 } });
     const listed = async (gateway: TestGateway): Promise<string[]> =>
@@ -134,6 +155,14 @@ describe.skipIf(!redisAvailable())('two gateways that share PostgreSQL and Redis
     expect(await served(a, '/agents/lost/')).toMatchObject({ code: 'agent_unknown' });
     // What is in memory goes on being shown.
     expect(await operate(a, 'GET', '/v1/agents')).toMatchObject({ status: 200 });
+    const known = (await operate(b, 'GET', '/v1/revocations')).body.items;
+    expect(known.map(({ did }: { did: string }) => did)).toEqual([mallory.did]);
+    const told = async (): Promise<boolean> => {
+      const headers = { authorization: `Bearer ${OPERATOR_KEY}` };
+      const health = await (await fetch(`${b.origin}/health/detailed`, { headers })).text();
+      return health.includes('changes made by operators on other nodes may be missing since');
+    };
+    await until(told, 'health says that changes may be missing');
     await postgres.start();
     const backAt = performance.now();
     await until(

@@ -63,7 +63,8 @@ export function policyOf(entries: string): string {
 
 export function configOf({ agents, policy, more = '' }: GatewayFiles): string {
   const file = policy === undefined ? '' : 'policy: ./policy.yaml\n';
-  return `apiVersion: sage/v1\nagents:\n${agents.map((agent) => `  - ${agent}\n`).join('')}${file}${more}\n`;
+  const list = agents.length === 0 ? ' []\n' : `\n${agents.map((agent) => `  - ${agent}\n`).join('')}`;
+  return `apiVersion: sage/v1\nagents:${list}${file}${more}\n`;
 }
 
 export function makeFolder(): string {

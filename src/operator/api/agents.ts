@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import { AgentSchema } from '../../agents/entry.ts';
 import { AGENTS_MAX, type MergedAgents, type ReadAgent } from '../../agents/stored-agents.ts';
 import type { AgentRow, AgentRows } from '../../store/database.ts';
+import { RowChanged } from '../../store/errors.ts';
 import { principalOf } from '../access/principal.ts';
 import { OperatorError } from '../errors.ts';
 import { Agent, fileView, ofFile, storedView } from './agent-view.ts';
@@ -21,6 +22,9 @@ export interface AgentPorts {
   readonly reachesAll: () => boolean;
   readonly now: () => number;
 }
+
+/** How often a patch without If-Match is made anew before its caller hears of the others. */
+const PATCH_TRIES = 5;
 
 /** RFC 7396: a member that is null goes back to its default. */
 const Patch = Type.Object(
@@ -192,21 +196,50 @@ function changing(app: OperatorApp, ports: AgentPorts): void {
     async (request, reply) => {
       const { id } = request.params;
       checkNotFromFile(ports, id);
-      const before = await ports.rows.get(id);
-      if (before === null) throw new OperatorError('resource_unknown');
-      const definition = readEntry(ports, merged(JSON.parse(before.definition), request.body));
-      // Made from what was read a moment ago: a change in between must not be lost.
-      const row = await change(
+      const row = await patched(
         ports,
         id,
-        definition,
-        expectedVersion(request) ?? before.version,
+        request.body,
+        expectedVersion(request),
         principalOf(request).actor,
       );
       sendVersion(reply, row.version);
       return rowView(ports, row);
     },
   );
+}
+
+/**
+ * Made from what is read now; when somebody else changes it in between, made anew, so that neither change is lost.
+ * @throws RowChanged at once with a version, else when others changed it again and again
+ */
+async function patched(
+  ports: AgentPorts,
+  id: string,
+  patch: Readonly<Record<string, unknown>>,
+  version: number | null,
+  actor: string,
+): Promise<AgentRow> {
+  for (let tries = 1; ; tries++) {
+    const before = await ports.rows.get(id);
+    if (before === null) throw new OperatorError('resource_unknown');
+    const definition = readEntry(ports, merged(entryOf(before), patch));
+    try {
+      return await change(ports, id, definition, version ?? before.version, actor);
+    } catch (error) {
+      if (!(error instanceof RowChanged) || version !== null || tries === PATCH_TRIES) throw error;
+    }
+  }
+}
+
+/** A row that holds no JSON can be mended by a patch that names everything. */
+function entryOf(row: AgentRow): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(row.definition);
+    return typeof value === 'object' && value !== null ? { ...value, id: row.id } : { id: row.id };
+  } catch {
+    return { id: row.id };
+  }
 }
 
 function removing(app: OperatorApp, ports: AgentPorts): void {

@@ -1,6 +1,6 @@
 /** Lists by keyset: a page says where the next begins, in a cursor that only we read. */
 import { type TSchema, Type } from 'typebox';
-import type { PageRequest } from '../../store/database.ts';
+import type { Page, PageRequest } from '../../store/database.ts';
 import { OperatorError } from '../errors.ts';
 
 /** What a page holds at most, so that no answer and no query grows with the table. */
@@ -70,6 +70,29 @@ export function pageOf<T>(
   const last = page.at(-1);
   const more = sorted.length > page.length && last !== undefined;
   return { items: page.map(({ item }) => item), next: more ? writeCursor(last.key) : null };
+}
+
+/**
+ * A page of a list in memory from its end; a long one is not walked.
+ * @param items sorted by their keys
+ * @throws OperatorError request_invalid for a cursor that is not one of ours
+ */
+export function pageFromEnd<T>(
+  items: readonly T[],
+  keyOf: (item: T) => string,
+  { limit, cursor }: PageRequest,
+): Page<T> {
+  const before = cursor === null ? null : readCursor(cursor);
+  let [low, high] = [0, items.length];
+  while (before !== null && low < high) {
+    const middle = (low + high) >>> 1;
+    if (keyOf(items[middle] as T) < before) low = middle + 1;
+    else high = middle;
+  }
+  const end = before === null ? items.length : low;
+  const page = items.slice(Math.max(0, end - limit), end).reverse();
+  const last = page.at(-1);
+  return { items: page, next: end > limit && last !== undefined ? writeCursor(keyOf(last)) : null };
 }
 
 function writeCursor(key: string): string {

@@ -1,5 +1,6 @@
 /** The policy in force, and putting another in its place. */
-import type { FastifyReply } from 'fastify';
+import { isUtf8 } from 'node:buffer';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Static, Type } from 'typebox';
 import { PolicyError } from '../../policy/errors.ts';
 import { type Fault, YAML_BYTES_MAX } from '../../policy/located-yaml.ts';
@@ -93,7 +94,11 @@ function revisionView({
   return { sequence, revision, note, text, created_at: instant(createdAtMs), created_by: createdBy };
 }
 
-const faultView = ({ line, column, message }: Fault) => ({ line, column, message });
+const faultView = ({ line, column, path, message }: Fault) => ({
+  line,
+  column,
+  message: path === '' ? message : `${path}: ${message}`,
+});
 
 /** @throws OperatorError policy_invalid, with every fault; store_busy when too many are being checked */
 async function checked(ports: PolicyPorts, text: string) {
@@ -189,11 +194,23 @@ function validateRoute(app: OperatorApp, ports: PolicyPorts): void {
   );
 }
 
+/** As it was written, to the byte; null for what is no UTF-8, which would else be stored as something else. */
+function decoded(bytes: Buffer): string | null {
+  return isUtf8(bytes) ? bytes.toString('utf8') : null;
+}
+
 /** `GET`, `PUT`, `DELETE` /v1/policy; `POST` /v1/policy/validate; `GET` /v1/policy/revisions and one of them. */
 export function policyRoutes(app: OperatorApp, ports: PolicyPorts): void {
-  app.addContentTypeParser(YAML, { parseAs: 'string', bodyLimit: YAML_BYTES_MAX }, (_request, text, done) => {
-    done(null, { text: String(text) });
-  });
+  app.addContentTypeParser(
+    YAML,
+    { parseAs: 'buffer', bodyLimit: YAML_BYTES_MAX },
+    (_request: FastifyRequest, bytes: Buffer, done: (error: Error | null, body?: unknown) => void) => {
+      const text = decoded(bytes);
+      if (text === null)
+        done(new OperatorError('request_invalid', { errors: [{ path: '', message: 'must be UTF-8' }] }));
+      else done(null, { text });
+    },
+  );
 
   app.get(
     '/policy',

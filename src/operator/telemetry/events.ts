@@ -3,11 +3,13 @@
  * theirs, the names are repeated: telemetry must not pull the path in.
  */
 import { subscribe as subscribeChannel, unsubscribe } from 'node:diagnostics_channel';
+import type { AgentChanged } from '../../agents/events.ts';
 import type { CircuitView } from '../../gateway/breaker/circuit.ts';
 import type { RequestRecord } from '../../gateway/record.ts';
-import type { PolicyRefused, PolicyReloaded } from '../../policy/events.ts';
+import type { PolicyRefused, PolicyReloaded, PolicyStored } from '../../policy/events.ts';
+import type { BlockLifted, BlockSet } from '../../store/events.ts';
 import type { StoreCall } from '../../store/watched-driver.ts';
-import type { DidPurgeEvent, DidResolutionEvent } from '../../trust/did/events.ts';
+import type { DidPurgeEvent, DidResolutionEvent, RevocationEvent } from '../../trust/did/events.ts';
 import type { ChainHead } from '../../trust/key-source.ts';
 
 export interface Events {
@@ -18,6 +20,12 @@ export interface Events {
   'sage:circuit': CircuitView;
   'sage:policy.reloaded': PolicyReloaded;
   'sage:policy.refused': PolicyRefused;
+  'sage:policy': PolicyStored;
+  'sage:agents': AgentChanged;
+  'sage:revocation': RevocationEvent;
+  'sage:revocation.lifted': RevocationEvent;
+  'sage:block': BlockSet;
+  'sage:unblock': BlockLifted;
   'sage:chain.head': ChainHead;
   'sage:store.call': StoreCall;
 }

@@ -19,7 +19,7 @@ const read = (row: Row): RevocationRow => ({
 export function revocationRows(db: Executor): RevocationRows {
   return {
     async all() {
-      return (await db.read('revocations', `${SELECT} order by id`)).map(read);
+      return (await db.read('revocations', `${SELECT} order by created_at_ms, id`)).map(read);
     },
     list: (page) => listByTime(SELECT, page, (sql, values) => db.read('revocations', sql, values), read),
     async get(id) {

@@ -30,3 +30,16 @@ export interface DidPurgeEvent {
 
 export const didResolution = channel(DID_RESOLUTION);
 export const didPurge = channel(DID_PURGE);
+
+/** Published on `sage:revocation` by every node once it denies a caller, and on `sage:revocation.lifted` once no more. */
+export interface RevocationEvent {
+  readonly id: string;
+  readonly did: string;
+  readonly keyId: string | null;
+  readonly reason: string;
+  /** Who revoked it; a lifting leaves no row to say who did that. */
+  readonly by: string;
+}
+
+export const revocationMade = channel('sage:revocation');
+export const revocationLifted = channel('sage:revocation.lifted');

@@ -7,6 +7,7 @@ import type { Database, RevocationRow } from '../../store/database.ts';
 import { followRows, type RowFollower } from '../../store/follow-rows.ts';
 import type { StoreLog } from '../../store/redis/connection.ts';
 import type { DenyList } from './deny-list.ts';
+import { type RevocationEvent, revocationLifted, revocationMade } from './events.ts';
 
 /** Rows at most, some 300 bytes each in every node: thirty megabytes. Whoever denies more names a pattern in the policy. */
 export const REVOCATIONS_MAX = 100_000;
@@ -23,7 +24,7 @@ export interface StoredDenialsOptions {
 }
 
 export interface StoredDenials {
-  /** What is denied here now, rows that have run out included. */
+  /** What is denied here now, rows that have run out included; oldest first. */
   rows(): readonly RevocationRow[];
   /**
    * Stores one more and puts it in force here; the other nodes hear of it from the database.
@@ -42,8 +43,12 @@ export async function openStoredDenials(options: StoredDenialsOptions): Promise<
   const { database, denied, log, now } = options;
   const closings = new LRUCache<string, Promise<number>>({ max: CLOSINGS_MAX });
   let rows: readonly RevocationRow[] = [];
+  let begun = false;
 
   const apply = (next: readonly RevocationRow[]): void => {
+    // What was denied before this process began is no news.
+    if (begun) tellOfChanges(rows, next);
+    begun = true;
     rows = next;
     for (const did of denied.replace(next)) {
       const closing = options.close(did);
@@ -88,3 +93,19 @@ export async function openStoredDenials(options: StoredDenialsOptions): Promise<
     stop: () => follower.close(),
   };
 }
+
+function tellOfChanges(before: readonly RevocationRow[], next: readonly RevocationRow[]): void {
+  if (!revocationMade.hasSubscribers && !revocationLifted.hasSubscribers) return;
+  const known = new Set(before.map(({ id }) => id));
+  const standing = new Set(next.map(({ id }) => id));
+  for (const row of next) if (!known.has(row.id)) revocationMade.publish(eventOf(row));
+  for (const row of before) if (!standing.has(row.id)) revocationLifted.publish(eventOf(row));
+}
+
+const eventOf = ({ id, did, keyId, reason, createdBy }: RevocationRow): RevocationEvent => ({
+  id,
+  did,
+  keyId,
+  reason,
+  by: createdBy,
+});
