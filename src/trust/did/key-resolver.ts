@@ -121,8 +121,7 @@ export class KeyResolver implements Resolver {
   }
 
   stands(resolved: ResolvedKey): boolean {
-    const { denied } = this.#options;
-    if (denied.did(resolved.did) || denied.key(resolved.keyId)) return false;
+    if (this.#options.denied.why(resolved.did, resolved.keyId) !== null) return false;
     if (this.#withdrawals.withdrawnSince(resolved.did, resolved.epoch)) return false;
     return resolved.validUntilMs === Number.POSITIVE_INFINITY || this.#options.now() < resolved.validUntilMs;
   }
