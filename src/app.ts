@@ -43,6 +43,7 @@ import { openDatabase } from './store/open-database.ts';
 import { openStore, type Store } from './store/open-store.ts';
 import { openStoredDenials, type StoredDenials } from './trust/did/stored-denials.ts';
 import { type KeySource, openKeySource } from './trust/key-source.ts';
+import { openWatch, type Watch } from './watch.ts';
 
 const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
 /** Of one WebSocket; an agent's own `websocket_max_message_bytes` is at most this. */
@@ -60,6 +61,8 @@ declare module 'fastify' {
 interface Parts {
   readonly env: Env;
   readonly logger: Logger;
+  /** The name of this process among its like. */
+  readonly nodeId: string;
   readonly regions: Regions | null;
   readonly store: Store;
   readonly database: Database;
@@ -114,7 +117,9 @@ export async function buildGateway(env: Env, logTo?: DestinationStream): Promise
     await server.register(telemetryPlugin, { metrics, logger, tracing: await openTracing(env, logger) });
     parts = await openParts(env, server, logger, opened);
     server.decorate('database', parts.database);
-    const state = await registerPath(server, parts, metrics, opened);
+    const watch = openWatch({ ...parts, metrics, secrets, now });
+    opened.defer(() => watch.close());
+    const state = await registerPath(server, parts, metrics, watch, opened);
     followChanges(server, parts, state);
   } catch (error) {
     // What the plugins have opened so far is theirs to close.
@@ -142,6 +147,7 @@ async function registerPath(
   app: FastifyInstance,
   parts: Parts,
   metrics: Metrics,
+  watch: Watch,
   opened: AsyncDisposableStack,
 ): Promise<State> {
   const { env, logger, regions, store, policy } = parts;
@@ -184,7 +190,7 @@ async function registerPath(
   });
   await app.register(operatorPlugin, {
     access: { apiKey: env.operatorApiKey, openOnLoopback: env.sageEnv === 'development' },
-    ports: operatorPorts({ app, ...parts, ...state, now }),
+    ports: operatorPorts({ app, ...parts, ...state, ...watch, now }),
     health,
     metrics,
     database: parts.database,
@@ -283,7 +289,7 @@ async function openParts(
   });
   opened.defer(() => keys.close());
   const faults = { configuration: '', policy: '' };
-  const parts: Omit<Parts, 'policy'> = { env, logger: log, regions, store, database, keys, config, faults };
+  const parts = { env, logger: log, nodeId, regions, store, database, keys, config, faults };
   // The agents' own allow lists come with the agents, before anybody is served.
   const policy = await openPolicySource(config.policyFile, [], {
     regions: regions !== null,

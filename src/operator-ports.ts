@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { readAgent } from './agents/stored-agents.ts';
 import type { InForce } from './in-force.ts';
 import type { OperatorPorts } from './operator/plugin.ts';
+import type { DecisionLog } from './operator/telemetry/decision-log.ts';
 import type { PolicySource } from './policy/policy-source.ts';
 import { didPatternFault } from './policy/syntax.ts';
 import type { Database } from './store/database.ts';
@@ -13,6 +14,8 @@ export interface PortsOptions {
   readonly app: FastifyInstance;
   readonly store: Store;
   readonly database: Database;
+  /** Null: DECISION_LOG_PER_SECOND is 0. */
+  readonly decisionLog: DecisionLog | null;
   readonly policy: PolicySource;
   readonly inForce: InForce;
   readonly denials: StoredDenials;
@@ -44,6 +47,7 @@ export function operatorPorts(parts: PortsOptions): OperatorPorts {
     },
     revocations: { denials, reachesAll, now },
     blocks: { blocks: store.blocks, now },
+    decisions: { rows: database.decisions, log: parts.decisionLog },
     circuits: {
       list: () => app.circuits.list(),
       reset: (agentId, instance) => app.circuits.reset(agentId, instance),

@@ -87,6 +87,7 @@ describe('the house', () => {
       'config-schema.ts',
       'in-force.ts',
       'operator-ports.ts',
+      'watch.ts',
       'env-variables.ts',
     ]);
     expect(files.filter((file) => !table.has(room(file)) && !top.has(file))).toEqual([]);

@@ -44,6 +44,12 @@ const OPERATOR_ERRORS = {
     'There are as many of these as there may be. Remove some.',
     false,
   ],
+  decision_log_off: [
+    409,
+    'Decisions are not logged',
+    'DECISION_LOG_PER_SECOND is 0 on this node, so there are no decisions to show.',
+    false,
+  ],
   shared_store_required: [
     409,
     'A shared store is required',

@@ -6,6 +6,7 @@ import { createGuard, type Guard, guardRoutes } from './access/guard.ts';
 import { type AgentPorts, agentRoutes } from './api/agents.ts';
 import { type BlockPorts, blockRoutes } from './api/blocks.ts';
 import { type CircuitPorts, circuitRoutes } from './api/circuits.ts';
+import { type DecisionPorts, decisionRoutes } from './api/decisions.ts';
 import { detailedHealthRoutes, openHealthRoutes } from './api/health.ts';
 import { metricsRoutes } from './api/metrics.ts';
 import { type PolicyPorts, policyRoutes } from './api/policy.ts';
@@ -31,6 +32,7 @@ export interface OperatorPorts {
   readonly revocations: RevocationPorts;
   readonly blocks: BlockPorts;
   readonly circuits: CircuitPorts;
+  readonly decisions: DecisionPorts;
 }
 
 export interface OperatorOptions {
@@ -53,6 +55,7 @@ function addResources(app: OperatorApp, { ports }: OperatorOptions): void {
   revocationRoutes(app, ports.revocations);
   blockRoutes(app, ports.blocks);
   circuitRoutes(app, ports.circuits);
+  decisionRoutes(app, ports.decisions);
 }
 
 function makeGuard(options: OperatorOptions): Guard {

@@ -57,6 +57,13 @@ export function makeVerdicts(rules: readonly Rule[], defaultEffect: 'allow' | 'd
   };
 }
 
+/** What a rule of this policy, or `default`, says for itself; empty for one that it does not have. */
+export function reasonOf({ verdicts }: CompiledPolicy, ruleId: string): string {
+  const { rules, byDefault } = verdicts;
+  const verdict = ruleId === byDefault.ruleId ? byDefault : rules.find((one) => one.ruleId === ruleId);
+  return verdict?.reason ?? '';
+}
+
 /** `nowMs`: milliseconds since the epoch. The result is frozen and may be kept. */
 export function decide(policy: CompiledPolicy, request: PolicyRequest, nowMs: number): Decision {
   const { index, verdicts } = policy;

@@ -128,7 +128,13 @@ const AGENTS = [
 ];
 
 /** Resources that these tests do not ask; test/e2e asks them of whole gateways. */
-const UNASKED = { agents: {}, policy: {}, revocations: {}, blocks: {} } as unknown as OperatorPorts;
+const UNASKED = {
+  agents: {},
+  policy: {},
+  revocations: {},
+  blocks: {},
+  decisions: {},
+} as unknown as OperatorPorts;
 
 /** The operators' side of a gateway on a real socket. */
 const DATABASE: DatabaseStatus = {

@@ -14,6 +14,7 @@ import type { StoreCall } from '../../store/watched-driver.ts';
 import type { DidResolutionEvent } from '../../trust/did/events.ts';
 import type { ChainHead } from '../../trust/key-source.ts';
 import { createDatabaseMetrics } from './database-metrics.ts';
+import { createDecisionMetrics, type DecisionMetrics } from './decision-metrics.ts';
 import { FoldedHistogram } from './histogram.ts';
 import { createRequestCounts, OTHER, type RequestCounts } from './request-counts.ts';
 
@@ -27,7 +28,7 @@ export interface MetricSources {
   readonly database: () => DatabaseStatus | null;
 }
 
-export interface Metrics {
+export interface Metrics extends DecisionMetrics {
   readonly contentType: string;
   /** The registry in Prometheus' text format 0.0.4. */
   readonly text: () => Promise<string>;
@@ -296,6 +297,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     ...createPolicyMetrics(registry),
     ...createPartMetrics(registry, sources),
     ...createDatabaseMetrics(registry, sources.database),
+    ...createDecisionMetrics(registry),
     subscriberFailed: (subscriber) => failures.inc({ subscriber }),
     requestLineSuppressed: () => suppressed.inc(),
   };
