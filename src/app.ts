@@ -38,6 +38,7 @@ import { systemProbes } from './operator/telemetry/probes.ts';
 import { operatorPorts } from './operator-ports.ts';
 import { openPolicySource, type PolicySource } from './policy/policy-source.ts';
 import { openRegions, type Regions } from './policy/regions.ts';
+import { identifyOperator } from './signed-operators.ts';
 import type { Database } from './store/database.ts';
 import { openDatabase } from './store/open-database.ts';
 import { openStore, type Store } from './store/open-store.ts';
@@ -189,8 +190,19 @@ async function registerPath(
     version: VERSION,
   });
   await app.register(operatorPlugin, {
-    access: { apiKey: env.operatorApiKey, openOnLoopback: env.sageEnv === 'development' },
-    ports: operatorPorts({ app, ...parts, ...state, ...watch, now }),
+    access: {
+      apiKey: env.operatorApiKey,
+      openOnLoopback: env.sageEnv === 'development',
+      oidc: env.oidc,
+      clockSkewSeconds: env.clockSkewSeconds,
+      operators: () => parts.config.operators,
+      identify: identifyOperator(app, addressOf, now),
+    },
+    document: { version: VERSION, origins: () => app.identity.origins() },
+    corsOrigins: env.corsOrigins,
+    overTls: env.tls !== null,
+    log: logger,
+    ports: operatorPorts({ app, ...parts, ...state, ...watch, version: VERSION, now }),
     health,
     metrics,
     database: parts.database,

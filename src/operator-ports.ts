@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { readAgent } from './agents/stored-agents.ts';
 import type { InForce } from './in-force.ts';
+import type { StatusView } from './operator/api/status.ts';
 import type { OperatorPorts } from './operator/plugin.ts';
 import type { DecisionLog } from './operator/telemetry/decision-log.ts';
 import type { PolicySource } from './policy/policy-source.ts';
@@ -9,10 +10,12 @@ import { didPatternFault } from './policy/syntax.ts';
 import type { Database } from './store/database.ts';
 import type { Store } from './store/open-store.ts';
 import type { StoredDenials } from './trust/did/stored-denials.ts';
+import type { KeySource } from './trust/key-source.ts';
 
 export interface PortsOptions {
   readonly app: FastifyInstance;
   readonly store: Store;
+  readonly keys: KeySource;
   readonly database: Database;
   /** Null: DECISION_LOG_PER_SECOND is 0. */
   readonly decisionLog: DecisionLog | null;
@@ -20,7 +23,40 @@ export interface PortsOptions {
   readonly inForce: InForce;
   readonly denials: StoredDenials;
   readonly config: { readonly agents: readonly { readonly id: string }[] };
+  readonly version: string;
+  readonly nodeId: string;
   readonly now: () => number;
+}
+
+/** This node at a glance. */
+function statusReader(parts: PortsOptions): () => StatusView {
+  const { app, store, database, policy, inForce, keys, version, nodeId, now } = parts;
+  const startedAtMs = now();
+  return () => {
+    const { kind, connected, writable } = database.status();
+    const circuits = Map.groupBy(app.circuits.list(), ({ state }) => state);
+    const count = (state: 'open' | 'half-open' | 'closed'): number => circuits.get(state)?.length ?? 0;
+    return {
+      version,
+      node_id: nodeId,
+      started_at: new Date(startedAtMs).toISOString(),
+      uptime_s: Math.max(0, Math.floor((now() - startedAtMs) / 1_000)),
+      origins: [...app.identity.origins()],
+      policy: { revision: policy.current().revision, source: policy.source() },
+      agents: inForce.agents().definitions.length,
+      store: { kind, connected, writable },
+      redis: store.redis === null ? null : { connected: store.redis.status().connected },
+      chains: keys.chains().map(({ chainId, state }) => ({
+        id: chainId,
+        connected: state.connected,
+        head: state.head?.number ?? null,
+        lag_blocks: state.head === undefined ? null : state.lagBlocks,
+      })),
+      circuits: { open: count('open'), half_open: count('half-open'), closed: count('closed') },
+      open_exchanges: app.exchanges.size,
+      live_nodes: store.redis?.liveNodes() ?? 1,
+    };
+  };
 }
 
 export function operatorPorts(parts: PortsOptions): OperatorPorts {
@@ -46,6 +82,8 @@ export function operatorPorts(parts: PortsOptions): OperatorPorts {
       now,
     },
     revocations: { denials, reachesAll, now },
+    apiKeys: { reachesAll },
+    status: { read: statusReader(parts) },
     blocks: { blocks: store.blocks, now },
     decisions: { rows: database.decisions, log: parts.decisionLog },
     circuits: {

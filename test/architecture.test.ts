@@ -88,6 +88,7 @@ describe('the house', () => {
       'in-force.ts',
       'operator-ports.ts',
       'watch.ts',
+      'signed-operators.ts',
       'env-variables.ts',
     ]);
     expect(files.filter((file) => !table.has(room(file)) && !top.has(file))).toEqual([]);

@@ -44,7 +44,7 @@ const NOBODY: Caller = Object.freeze({
 });
 
 /** Refusals that are evidence against an address: somebody there signs what does not verify. */
-const SIGNATURE_FAILURES: ReadonlySet<string> = new Set(['signature_invalid', 'digest_mismatch']);
+export const SIGNATURE_FAILURES: ReadonlySet<string> = new Set(['signature_invalid', 'digest_mismatch']);
 
 /** Counts a refusal against the address it came from, when it is evidence. */
 export function noteFailure({ record }: Passage, tools: PathTools, refusal: Refused): void {
@@ -53,16 +53,15 @@ export function noteFailure({ record }: Passage, tools: PathTools, refusal: Refu
 }
 
 /** The request's body as a stream, or null when it has none (RFC 9112, section 6.3; RFC 9113, section 8.1). */
-export function bodySource(passage: Passage): Readable | null {
-  const { req } = passage;
+export function bodySource({ req }: Pick<Passage, 'req'>): Readable | null {
   const { 'content-length': length, 'transfer-encoding': coding } = req.headers;
   if (length !== undefined) return length === '0' ? null : req;
   if (isHttp2(req)) return req.stream.endAfterHeaders ? null : req;
   return coding === undefined ? null : req;
 }
 
-function declaredBytes(passage: Passage): number | null {
-  const text = passage.req.headers['content-length'];
+export function declaredBytes({ req }: Pick<Passage, 'req'>): number | null {
+  const text = req.headers['content-length'];
   return text === undefined ? null : Number(text);
 }
 

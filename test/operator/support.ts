@@ -134,6 +134,8 @@ const UNASKED = {
   revocations: {},
   blocks: {},
   decisions: {},
+  status: {},
+  apiKeys: {},
 } as unknown as OperatorPorts;
 
 /** The operators' side of a gateway on a real socket. */
@@ -168,7 +170,15 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     access: {
       apiKey: options.apiKey === undefined ? API_KEY : options.apiKey,
       openOnLoopback: options.openOnLoopback ?? false,
+      oidc: null,
+      clockSkewSeconds: 5,
+      operators: () => [],
+      identify: null,
     },
+    document: { version: '0.1.0', origins: () => [] },
+    corsOrigins: [],
+    overTls: false,
+    log: logger,
     ports: {
       ...UNASKED,
       agents: { ...UNASKED.agents, merged: () => ({ definitions: AGENTS, stored: [] }) },
@@ -177,6 +187,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     health,
     metrics,
     database: null,
+    addressOf: (request) => request.ip,
+    now: Date.now,
   });
   const origin = await app.listen({ host: '127.0.0.1', port: 0 });
   const ask = (path: string): Promise<Response> =>

@@ -15,6 +15,8 @@ import { createOrigins, findOrigin, type Origin, type Origins } from './origins.
 export interface Identity {
   /** @throws {Refused} authority_unknown */
   origin(authority: string): Origin;
+  /** All of them, as URLs. */
+  origins(): readonly string[];
   /** Called once, when the port is known and no origins were configured. */
   setOrigins(urls: readonly string[]): void;
   /** @throws whatever `toRefusal` turns into a refusal */
@@ -47,6 +49,9 @@ export const identityPlugin = fp<IdentityOptions>(
     let origins: Origins = createOrigins(publicOrigins);
     app.decorate('identity', {
       origin: (authority) => findOrigin(origins, authority),
+      origins: () => [
+        ...new Set([...origins.values()].map(({ scheme, authority }) => `${scheme}://${authority}`)),
+      ],
       setOrigins(urls) {
         origins = createOrigins(urls);
       },

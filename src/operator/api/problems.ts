@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { RefusalKind } from '../../gateway/refusal.ts';
 import {
+  CursorInvalid,
   RedisUnavailable,
   RowChanged,
   RowExists,
@@ -13,6 +14,7 @@ import {
   StoreUnavailable,
 } from '../../store/errors.ts';
 import { OperatorError, type OperatorErrorCode } from '../errors.ts';
+import { cursorInvalid } from './pagination.ts';
 import { RequestInvalid } from './validation.ts';
 
 const MEDIA_TYPE = 'application/problem+json';
@@ -67,6 +69,7 @@ function ofStore(error: unknown): Problem | null {
   if (error instanceof StoreReadOnly) return storeProblem('store_read_only');
   if (error instanceof StoreFull) return storeProblem('store_full');
   if (error instanceof StoreBusy) return storeProblem('store_busy');
+  if (error instanceof CursorInvalid) return cursorInvalid();
   if (error instanceof RowExists) return problem('resource_exists');
   if (error instanceof RowMissing) return problem('resource_unknown');
   if (error instanceof RowChanged) return problem('resource_changed');

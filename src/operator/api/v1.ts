@@ -6,7 +6,9 @@ import type { FastifyInstance, HTTPMethods, RouteOptions } from 'fastify';
 import type { IdempotencyRows } from '../../store/database.ts';
 import { type Guard, guardRoutes } from '../access/guard.ts';
 import { OperatorError } from '../errors.ts';
+import { answerBrowsers } from './cors.ts';
 import { keepAnswers } from './idempotency.ts';
+import { type DescribedRoute, type DocumentOptions, openApiRoutes } from './openapi.ts';
 import type { OperatorApp } from './route.ts';
 import { validateByTypeBox } from './validation.ts';
 
@@ -21,6 +23,9 @@ export interface V1Options {
   /** Null where no store is open. */
   readonly idempotency: IdempotencyRows | null;
   readonly now: () => number;
+  readonly document: DocumentOptions;
+  /** Origins whose pages may ask from a browser; empty: none. */
+  readonly corsOrigins: readonly string[];
 }
 
 interface ServedRoute {
@@ -28,7 +33,7 @@ interface ServedRoute {
   readonly methods: readonly string[];
 }
 
-function methodsOf({ method }: RouteOptions): string[] {
+function methodsOf<T>({ method }: { readonly method: T | T[] }): T[] {
   return Array.isArray(method) ? method : [method];
 }
 
@@ -39,13 +44,16 @@ function fits(pattern: readonly string[], path: readonly string[]): boolean {
   );
 }
 
-/** What a client generator needs of each route; a route without it would be missing from the document. */
-function checkDescribed(route: RouteOptions): void {
-  const { operationId, summary, tags, response } = route.schema ?? {};
+/** What a client generator needs of each route. @throws TypeError: without it the route would be missing there */
+function describeRoute(route: RouteOptions): DescribedRoute[] {
+  const { schema = {}, config } = route;
+  const { operationId, summary, tags, response } = schema;
   if (operationId === undefined || summary === undefined || tags === undefined || response === undefined)
     throw new TypeError(
       `${String(route.method)} ${route.url} needs operationId, summary, tags and response in its schema`,
     );
+  const { scope = 'any', faults = [] } = config ?? {};
+  return methodsOf(route).map((method) => ({ method, url: route.url, schema, scope, faults }));
 }
 
 /** Everything not served under `/v1`: 405 with Allow where another method is, else 404. Behind the guard, like the rest. */
@@ -72,16 +80,20 @@ function refuseTheRest(app: FastifyInstance, served: readonly ServedRoute[]): vo
 }
 
 /** Makes an instance, registered under `PREFIX`, what the resources expect of it; they then add their routes. */
-export function openV1(
+export async function openV1(
   app: FastifyInstance,
   options: V1Options,
   addResources: (app: OperatorApp) => void,
-): void {
+): Promise<void> {
   const served: ServedRoute[] = [];
+  const described: DescribedRoute[] = [];
+  // Before the guard: a browser asks without a credential whether it may send one.
+  if (options.corsOrigins.length > 0) await answerBrowsers(app, options.corsOrigins);
   guardRoutes(app, options.guard);
   app.addHook('onRoute', (route) => {
     if (route.schema?.hide === true) return;
-    if (route.method !== 'HEAD') checkDescribed(route);
+    // HEAD comes with GET.
+    if (route.method !== 'HEAD') described.push(...describeRoute(route));
     served.push({ segments: route.url.split('/'), methods: methodsOf(route) });
   });
   app.setValidatorCompiler(validateByTypeBox);
@@ -90,6 +102,8 @@ export function openV1(
   // Only what a route says it reads.
   app.removeContentTypeParser('text/plain');
   keepAnswers(app, options.idempotency, options.now);
-  addResources(app.withTypeProvider());
+  const resources: OperatorApp = app.withTypeProvider();
+  openApiRoutes(resources, options.document, () => described);
+  addResources(resources);
   refuseTheRest(app, served);
 }
