@@ -12,14 +12,18 @@ export interface CapturedRequest {
 const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+)(?: HTTP\/[\d.]+)?$/;
 const FIELD = /^(:?[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/;
 
-/** Where the head ends: the first empty line. */
+/** Where the head ends: at the first empty line, however lines end. */
 function split(bytes: Buffer): { head: string; body: Uint8Array } {
-  for (const end of ['\r\n\r\n', '\n\n']) {
-    const at = bytes.indexOf(end);
-    if (at >= 0)
-      return { head: bytes.subarray(0, at).toString('latin1'), body: bytes.subarray(at + end.length) };
-  }
-  return { head: bytes.toString('latin1'), body: new Uint8Array(0) };
+  const ends = ['\r\n\r\n', '\n\n']
+    .map((end) => ({ at: bytes.indexOf(end), length: end.length }))
+    .filter(({ at }) => at >= 0)
+    .sort((a, b) => a.at - b.at);
+  const [first] = ends;
+  if (first === undefined) return { head: bytes.toString('latin1'), body: new Uint8Array(0) };
+  return {
+    head: bytes.subarray(0, first.at).toString('latin1'),
+    body: bytes.subarray(first.at + first.length),
+  };
 }
 
 /** The head in what `curl --verbose` writes; the body is not in it. */
@@ -30,7 +34,9 @@ function fromCurl(text: string): string | null {
 
 /** @throws {CliError} request_unreadable */
 export function readCaptured(bytes: Buffer, body: Uint8Array | null): CapturedRequest {
-  const curl = fromCurl(bytes.toString('latin1'));
+  const text = bytes.toString('latin1');
+  // A body may hold such lines, too.
+  const curl = /^\S+ \S+ HTTP\//.test(text.trimStart().split(/\r?\n/, 1)[0] ?? '') ? null : fromCurl(text);
   const { head, body: following } = curl === null ? split(bytes) : { head: curl, body: new Uint8Array(0) };
   const [first = '', ...lines] = head.trim().split(/\r?\n/);
   const [, method, target] = REQUEST_LINE.exec(first) ?? [];
@@ -44,6 +50,11 @@ export function readCaptured(bytes: Buffer, body: Uint8Array | null): CapturedRe
         throw new CliError('request_unreadable', `line ${at + 2} is no field: "${line.slice(0, 80)}"`);
       return [name, value];
     });
+  const chunked = headers.some(
+    ([name, value]) => name.toLowerCase() === 'transfer-encoding' && /chunked/i.test(value),
+  );
+  if (chunked && body === null)
+    throw new CliError('request_unreadable', 'its body is chunked: give what was sent with --body-file');
   return { method, target, headers, body: body ?? bounded(following, headers) };
 }
 
@@ -51,5 +62,5 @@ export function readCaptured(bytes: Buffer, body: Uint8Array | null): CapturedRe
 function bounded(body: Uint8Array, headers: CapturedRequest['headers']): Uint8Array {
   const [, length] = headers.find(([name]) => name.toLowerCase() === 'content-length') ?? [];
   const told = length === undefined ? body.length : Number(length);
-  return Number.isSafeInteger(told) && told < body.length ? body.subarray(0, told) : body;
+  return Number.isSafeInteger(told) && told >= 0 && told < body.length ? body.subarray(0, told) : body;
 }

@@ -1,24 +1,47 @@
 /** Files as people name them: read with a bound, written whole or not at all, secrets to be read by their owner alone. */
-import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { CliError } from './errors.ts';
 
 /** Far above any configuration, key or captured request; a wrong path ends here. */
 const FILE_BYTES_MAX = 64 * 1024 * 1024;
+const CHUNK_BYTES = 65_536;
 const OTHERS = 0o077;
 
 function reason(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : String(error);
 }
 
+/** All of an open file or pipe. @throws Error `too large` */
+function readOpen(file: number): Buffer {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for (;;) {
+    const chunk = Buffer.alloc(CHUNK_BYTES);
+    const read = readSync(file, chunk);
+    if (read === 0) return Buffer.concat(chunks, bytes);
+    bytes += read;
+    if (bytes > FILE_BYTES_MAX) throw Object.assign(new Error(), { code: 'too large' });
+    chunks.push(chunk.subarray(0, read));
+  }
+}
+
 /** `-` is standard input. @throws {CliError} file_unreadable */
 export function readBytes(path: string): Buffer {
   try {
-    if (path === '-') return readFileSync(0);
+    if (path === '-') return readOpen(0);
     const file = openSync(path, 'r');
     try {
-      if (fstatSync(file).size > FILE_BYTES_MAX) throw Object.assign(new Error(), { code: 'too large' });
-      return readFileSync(file);
+      return readOpen(file);
     } finally {
       closeSync(file);
     }
@@ -57,14 +80,37 @@ export interface WriteOptions {
   readonly secret?: boolean;
 }
 
+function unwritable(path: string, error: unknown): CliError {
+  if (reason(error) === 'EEXIST') return new CliError('file_exists', path);
+  return new CliError('file_unwritable', `${path} (${reason(error)})`, { cause: error });
+}
+
 /** @throws {CliError} file_exists, file_unwritable */
 export function writeFile(path: string, text: string, { force, secret = false }: WriteOptions): void {
   const mode = secret ? 0o600 : 0o644;
   try {
     mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, text, { flag: force ? 'w' : 'wx', mode });
+    if (!force) {
+      writeFileSync(path, text, { flag: 'wx', mode });
+      return;
+    }
+    // In its place as a whole, and with the mode of a new file: one that is there may be open to others.
+    const fresh = `${path}.${process.pid}.new`;
+    writeFileSync(fresh, text, { flag: 'wx', mode });
+    renameSync(fresh, path);
   } catch (error) {
-    if (reason(error) === 'EEXIST') throw new CliError('file_exists', path);
-    throw new CliError('file_unwritable', `${path} (${reason(error)})`, { cause: error });
+    throw unwritable(path, error);
   }
+}
+
+/**
+ * A new file for a secret that is still to come: what is shown once must not be lost because the file cannot be written.
+ * @throws {CliError} file_exists, file_unwritable
+ */
+export function reserveSecretFile(path: string): { write(text: string): void; release(): void } {
+  writeFile(path, '', { force: false, secret: true });
+  return {
+    write: (text) => writeFileSync(path, text, { mode: 0o600 }),
+    release: () => rmSync(path, { force: true }),
+  };
 }

@@ -53,7 +53,7 @@ export function createFrame(
   return {
     env,
     ...options,
-    pen: createPen(!options.json && isColoured(env, out)),
+    pen: createPen(!options.json && isColoured(env, out), out.isTTY === true ? out.columns : undefined),
     note: (text) => {
       if (!silent) err.write(`${text}\n`);
     },

@@ -74,8 +74,16 @@ function readProfile(frame: Frame): Profile {
 }
 
 function originOf(text: string): URL {
-  if (URL.canParse(text) && /^https?:/.test(text)) return new URL(new URL(text).origin);
-  throw new CliError('usage', `--url: ${text} is no URL such as https://gateway.example`);
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const isBare =
+    url?.pathname === '/' &&
+    url.search === '' &&
+    url.hash === '' &&
+    url.username === '' &&
+    url.password === '';
+  if (url !== null && isBare && /^https?:$/.test(url.protocol)) return url;
+  // It may hold a password, so it is not repeated.
+  throw new CliError('usage', '--url must be an origin such as https://gateway.example');
 }
 
 type Authorise = (request: {
@@ -96,8 +104,9 @@ async function authorisation(
     const { signRequest } = await import('../sdk/sign.ts');
     return async (request) => (await signRequest(request, signer)).headers;
   }
-  const key =
-    options.keyFile === undefined ? (frame.env.apiKey ?? profile.apiKey) : readSecret(options.keyFile);
+  // The profile's key belongs to the profile's gateway, and is shown to no other.
+  const own = originOf(profile.url ?? DEFAULT_URL).origin === origin.origin ? profile.apiKey : null;
+  const key = options.keyFile === undefined ? (frame.env.apiKey ?? own) : readSecret(options.keyFile);
   // In development on loopback a gateway asks for none.
   if (key === null && !LOOPBACK.test(origin.hostname)) throw new CliError('credential_missing');
   if (key !== null && origin.protocol === 'http:' && !LOOPBACK.test(origin.hostname))
@@ -122,6 +131,11 @@ export async function operatorClient(frame: Frame, options: OperatorOptions): Pr
     bodyTimeout: TIMEOUT_MS,
     keepAliveTimeout: 1,
   });
+  /** The whole answer: one that is cut off is none. */
+  const asked = async (url: URL, init: Parameters<typeof request>[1]) => {
+    const answer = await request(url, init);
+    return { answer, text: await answer.body.text() };
+  };
   return async (method, path, { query = {}, body, ifMatch } = {}) => {
     const url = new URL(path, origin);
     for (const [name, value] of Object.entries(query)) {
@@ -133,13 +147,12 @@ export async function operatorClient(frame: Frame, options: OperatorOptions): Pr
     if (ifMatch !== undefined) headers.push(['if-match', ifMatch]);
     if (method === 'POST') headers.push(['idempotency-key', randomUUID()]);
     const authorised = await authorise({ method, url: url.href, headers, body: sent });
-    const work = request(url, { method, headers: authorised.flat(), body: sent ?? null, dispatcher }).catch(
+    const work = asked(url, { method, headers: authorised.flat(), body: sent ?? null, dispatcher }).catch(
       (error: unknown) => {
         throw unreachable(origin, error);
       },
     );
-    const answer = await frame.waiting(`asking ${origin.host}`, work);
-    const text = await answer.body.text();
+    const { answer, text } = await frame.waiting(`asking ${origin.host}`, work);
     return replyOf(path, answer.statusCode, answer.headers.etag, text);
   };
 }
@@ -220,7 +233,8 @@ export async function listed(
     if (!Array.isArray(page)) throw new CliError('answer_unreadable', `${path} has no items`);
     items.push(...page);
     const next = memberOf(body, 'next');
-    cursor = typeof next === 'string' ? next : undefined;
+    // A page without items would be asked for again and again.
+    cursor = typeof next === 'string' && page.length > 0 ? next : undefined;
   } while (cursor !== undefined && items.length < limit);
   return { items, more: cursor !== undefined };
 }

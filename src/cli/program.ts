@@ -67,6 +67,11 @@ function overrideExits(command: Command): void {
   for (const below of command.commands) overrideExits(below);
 }
 
+function stopWriting(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+}
+
 /**
  * Runs one command.
  * @param words what was typed after `sage`
@@ -83,6 +88,8 @@ export async function run(words: readonly string[]): Promise<ExitCode> {
     },
   };
   const json = words.includes('--json');
+  // Whoever reads has read enough, as `head` does.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', stopWriting);
   const program = createProgram(shell, json);
   overrideExits(program);
   const { pen } = createFrame(shell.env, { json, quiet: false }, { out: shell.err, err: shell.err });
@@ -92,7 +99,7 @@ export async function run(words: readonly string[]): Promise<ExitCode> {
   } catch (error) {
     if (error instanceof CommanderError && (error.exitCode === 0 || !json))
       return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    printFailure(shell, words[0] ?? '', error, json, pen);
+    printFailure(shell, words.find((word) => !word.startsWith('-')) ?? '', error, json, pen);
   }
   return code;
 }

@@ -136,18 +136,24 @@ export async function proveCaptured(request: CapturedRequest, options: ProofOpti
 
 type Done = (name: Step['name'], says: string, ok?: boolean | null) => void;
 
+/** Seconds since the epoch, in words; a stranger may have written more than a date can be. */
+function instantOf(seconds: number): string {
+  const ms = seconds * 1_000;
+  return Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : String(seconds);
+}
+
 function checkDate(
   { params }: Signature,
   { at, maxAgeSeconds, clockSkewSeconds }: ProofOptions,
   done: Done,
 ): void {
-  const created = new Date((params.created ?? 0) * 1_000).toISOString();
+  const created = instantOf(params.created ?? 0);
   if (at === null) {
     done('time', `created ${created}; not checked`, null);
     return;
   }
   checkTime(params, at, { maxAgeSeconds, skewSeconds: clockSkewSeconds });
-  done('time', `created ${created}, checked at ${new Date(at * 1_000).toISOString()}`);
+  done('time', `created ${created}, checked at ${instantOf(at)}`);
 }
 
 async function checkBody({ body }: CapturedRequest, view: RequestView, done: Done): Promise<void> {

@@ -6,6 +6,8 @@ const SECRET_SHAPES = [
   /"d"\s*:\s*"/,
   // An API key of this gateway.
   /\bsage_[a-z0-9]{4,}\.[\w-]{20,}/,
+  // Credentials in a URL.
+  /^(?:--[\w-]+=)?[a-z]+:\/\/[^/\s@]*:[^/\s@]+@/i,
   /^(?:--api-key|--key|--token|--secret|--password)(?:=|$)/,
 ];
 

@@ -9,14 +9,18 @@ export interface SignerChoice {
   readonly keyId?: string;
 }
 
-/** A private key as it was written: a JWK is JSON, all else is taken for PEM. */
-function keyOf(text: string): Readonly<Record<string, unknown>> | string {
-  if (!text.startsWith('{')) return text;
+/** @throws {CliError} key_unusable for what is no JSON object */
+export function jwkOf(text: string): Readonly<Record<string, unknown>> {
   try {
     return JSON.parse(text) as Readonly<Record<string, unknown>>;
   } catch (error) {
     throw new CliError('key_unusable', 'the file is neither JSON nor PEM', { cause: error });
   }
+}
+
+/** A private key as it was written: a JWK is JSON, all else is taken for PEM. */
+function keyOf(text: string): Readonly<Record<string, unknown>> | string {
+  return text.startsWith('{') ? jwkOf(text) : text;
 }
 
 /**

@@ -11,15 +11,18 @@ export interface Pen {
   mark(mark: Mark): string;
   strong(text: string): string;
   faint(text: string): string;
+  /** Characters of a line; Infinity where lines may be as long as they like. */
+  readonly width: number;
 }
 
-export function createPen(colour: boolean): Pen {
+export function createPen(colour: boolean, width = Number.POSITIVE_INFINITY): Pen {
   const styled = (style: 'green' | 'red' | 'yellow' | 'cyan' | 'bold' | 'dim', text: string): string =>
     colour ? styleText(style, text, { validateStream: false }) : text;
   return {
     mark: (mark) => styled(COLOURS[mark], `[${mark}]`),
     strong: (text) => styled('bold', text),
     faint: (text) => styled('dim', text),
+    width,
   };
 }
 
@@ -43,7 +46,7 @@ export interface TableOptions<Row> {
   readonly none: string;
 }
 
-/** Lines of a table; the last column is as wide as it likes. */
+/** Lines of a table; on a terminal the last column ends where the line does. */
 export function table<Row>(rows: readonly Row[], options: TableOptions<Row>, pen: Pen): string[] {
   const { columns, mark, none } = options;
   if (rows.length === 0) return [`${pen.mark('*')} ${none}`];
@@ -57,10 +60,13 @@ export function table<Row>(rows: readonly Row[], options: TableOptions<Row>, pen
       .join('  ')
       .trimEnd();
   const indent = mark === undefined ? '' : '    ';
-  const head = `${indent}${pen.faint(joined(columns.map(({ title }) => title)))}`;
+  const room = pen.width - indent.length;
+  const cut = (text: string): string =>
+    text.length > room ? `${text.slice(0, Math.max(0, room - 1))}…` : text;
+  const head = `${indent}${pen.faint(cut(joined(columns.map(({ title }) => title))))}`;
   const body = rows.map((row, at) => {
     const start = mark === undefined ? '' : `${pen.mark(mark(row))} `;
-    return `${start}${joined(cells[at] ?? [])}`;
+    return `${start}${cut(joined(cells[at] ?? []))}`;
   });
   return [head, ...body];
 }

@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { page } from '../docs/markdown.ts';
 import { leavesOf, PROGRAM } from '../docs/reference.ts';
-import { sage, sageJson } from './support.ts';
+import { MAIN, sage, sageJson } from './support.ts';
 
 const { version } = JSON.parse(page('package.json').text) as { version: string };
 const all = leavesOf(PROGRAM);
@@ -57,12 +59,20 @@ describe('what is not understood ends with exit code 2', () => {
     [
       'a number that is none',
       ['sign', '--expires-in', 'soon', 'GET', 'http://h/'],
-      /whole number of seconds/,
+      /whole number from 1 to 3600/,
     ],
   ])('%s', async (_what, words, says) => {
     const { code, out, err } = await sage(words);
     expect({ code, out }).toEqual({ code: 2, out: '' });
     expect(err).toMatch(says);
+  });
+
+  test('who has read enough ends it in peace', async () => {
+    const { stdout, stderr } = await promisify(execFile)('bash', [
+      '-c',
+      `'${process.execPath}' '${MAIN}' completion bash | true; echo "\${PIPESTATUS[0]}"`,
+    ]);
+    expect({ stdout, stderr }).toEqual({ stdout: '0\n', stderr: '' });
   });
 
   test('as JSON too', async () => {
@@ -79,6 +89,7 @@ describe('a secret on the command line is refused unheard, and not repeated', ()
     ['an option that would hold one', ['status', '--api-key', secret]],
     ['a private JWK', ['sign', '--key-file', '{"kty":"OKP","d":"abc"}', 'GET', 'http://h/']],
     ['a PEM', ['sign', '--key-file', '-----BEGIN PRIVATE KEY-----', 'GET', 'http://h/']],
+    ['a URL that holds one', ['status', '--url', 'https://ops:Zq8Zq8Zq8@gateway.example']],
     ['a field that holds one', ['sign', '-H', 'authorization: Bearer abc', 'GET', 'http://h/']],
   ])('%s', async (_what, words) => {
     const { code, out, err } = await sage(words);

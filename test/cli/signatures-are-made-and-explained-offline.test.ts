@@ -1,4 +1,4 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { folderOf, sage, sageJson } from './support.ts';
@@ -48,7 +48,9 @@ describe('keygen', () => {
     expect(error).toMatchObject({ code: 'file_exists' });
     expect(readFileSync(file('key.jwk'), 'utf8')).toBe(before);
     expect((await sage(['keygen', '--out', 'b.pem', '--format', 'pem'], { folder })).code).toBe(0);
+    chmodSync(file('b.pem'), 0o644);
     expect((await sage(['keygen', '--out', 'b.pem', '--format', 'pem', '--force'], { folder })).code).toBe(0);
+    expect(statSync(file('b.pem')).mode & 0o777).toBe(0o600);
     expect(readFileSync(file('b.pem'), 'utf8')).toMatch(/^-----BEGIN PRIVATE KEY-----/);
   });
 
@@ -193,6 +195,46 @@ describe('verify', () => {
     expect((await sageJson(['verify', '--public-key', 'public.jwk'], { folder, input })).data.verified).toBe(
       true,
     );
+  });
+
+  test.each([
+    [
+      'a date beyond all calendars',
+      ['--ignore-time'],
+      (text: string) => text.replace(/created=\d+/, 'created=999999999999999'),
+    ],
+    ['a body that looks like curl', [], (text: string) => text],
+    [
+      'lines that end as on Unix, before a body with empty lines',
+      [],
+      (text: string) => text.replace(/\r\n/g, '\n'),
+    ],
+  ])('%s is read as it is', async (_what, options, change) => {
+    const body = '> {"a":1}\r\n\r\n> b';
+    const input = change(await signedMessage([], body)).replace(/(?:\n\n)>[\s\S]*$/, `\n\n${body}`);
+    const { data } = await sageJson(['verify', ...options], { folder, input });
+    const failed = data.steps.find(({ ok }: { ok: boolean | null }) => ok === false);
+    expect(failed?.code ?? '').toBe(options.length === 0 ? '' : 'signature_invalid');
+  });
+
+  test('a public key that is neither JSON nor PEM is said to be', async () => {
+    writeFileSync(file('half.jwk'), '{"kty":');
+    const answer = await sageJson(['verify', '--public-key', 'half.jwk'], {
+      folder,
+      input: await signedMessage(),
+    });
+    expect(answer).toMatchObject({ code: 1, error: { code: 'key_unusable' } });
+  });
+
+  test('a chunked capture asks for the body that was sent', async () => {
+    const input = (await signedMessage()).replace(
+      'content-digest:',
+      'transfer-encoding: chunked\r\ncontent-digest:',
+    );
+    expect(await sageJson(['verify'], { folder, input })).toMatchObject({
+      code: 1,
+      error: { code: 'request_unreadable' },
+    });
   });
 
   test('what cannot be read is said so', async () => {

@@ -2,10 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { CliError } from '../errors.ts';
 import { writeFile } from '../files.ts';
 import { command, runs, type Shell } from '../frame.ts';
+import { wholeNumber } from '../numbers.ts';
 import { scaffold } from '../scaffold.ts';
 
 interface Options {
@@ -14,11 +15,7 @@ interface Options {
   readonly force: boolean;
 }
 
-export function port(text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 1 && value <= 65_535) return value;
-  throw new InvalidArgumentError('a port from 1 to 65535.');
-}
+export const port = wholeNumber(1, 65_535);
 
 export function initCommand(shell: Shell): Command {
   const made = command('init', 'write sage.yaml, policy.yaml, .env and a sample agent', [

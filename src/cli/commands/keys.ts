@@ -1,13 +1,15 @@
 /** `sage keys`: API keys of operators. */
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { writeFile } from '../files.ts';
-import { type Answer, command, runs, type Shell } from '../frame.ts';
+import { Command, Option } from 'commander';
+import { reserveSecretFile } from '../files.ts';
+import { type Answer, command, type Frame, runs, type Shell } from '../frame.ts';
+import { wholeNumber } from '../numbers.ts';
 import {
   asksGateway,
   listed,
   memberOf,
   type OperatorOptions,
   operatorClient,
+  type Reply,
   textOf,
 } from '../operator-client.ts';
 import { table } from '../text.ts';
@@ -56,18 +58,24 @@ interface Secret {
   readonly out?: string;
 }
 
-/** The secret is shown once: on standard output, or in a file for its owner alone. */
-function secretAnswer(body: unknown, { out }: Secret): Answer {
+/**
+ * Asks for a new secret, which is shown once: on standard output, or in a file for its owner alone, made before the
+ * gateway is asked.
+ */
+async function withSecret(frame: Frame, { out }: Secret, ask: () => Promise<Reply>): Promise<Answer> {
+  const file = out === undefined ? null : reserveSecretFile(out);
+  let body: unknown;
+  try {
+    ({ body } = await ask());
+  } catch (error) {
+    file?.release();
+    throw error;
+  }
   const key = textOf(body, 'key', '');
-  if (out !== undefined) writeFile(out, `${key}\n`, { force: false, secret: true });
-  const data = out === undefined ? body : { ...Object(body), key: null, file: out };
-  return {
-    data,
-    lines: (pen) =>
-      out === undefined
-        ? [key, `${pen.mark('!')} it is shown this once; the gateway keeps only its hash`]
-        : [`${pen.mark('+')} the key is in ${out}`],
-  };
+  file?.write(`${key}\n`);
+  if (file === null) frame.note('[!] it is shown this once; the gateway keeps only its hash');
+  const data = file === null ? body : { ...Object(body), key: null, file: out };
+  return { data, lines: (pen) => (file === null ? [key] : [`${pen.mark('+')} the key is in ${out}`]) };
 }
 
 function outOption(made: Command): Command {
@@ -100,22 +108,16 @@ function createCommand(shell: Shell): Command {
       Secret & { readonly role: string; readonly scope: readonly string[]; readonly expires?: string }
   >(shell, made, async (frame, options, [name = '']) => {
     const client = await operatorClient(frame, options);
-    const { body } = await client('POST', '/v1/api-keys', {
+    const call = {
       body: {
         name,
         role: options.role,
         ...(options.scope.length === 0 ? {} : { scopes: options.scope }),
         ...(options.expires === undefined ? {} : { expires_at: options.expires }),
       },
-    });
-    return secretAnswer(body, options);
+    };
+    return withSecret(frame, options, () => client('POST', '/v1/api-keys', call));
   });
-}
-
-function grace(text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 0) return value;
-  throw new InvalidArgumentError('a whole number of seconds.');
 }
 
 function rotateCommand(shell: Shell): Command {
@@ -127,16 +129,15 @@ function rotateCommand(shell: Shell): Command {
     ),
   )
     .argument('<id>')
-    .option('--grace <seconds>', 'how long the old secret still counts', grace, 86_400);
+    .option('--grace <seconds>', 'how long the old secret still counts', wholeNumber(0, 2_592_000), 86_400);
   return runs<OperatorOptions & Secret & { readonly grace: number }>(
     shell,
     made,
     async (frame, options, [id = '']) => {
       const client = await operatorClient(frame, options);
-      const { body } = await client('POST', `/v1/api-keys/${encodeURIComponent(id)}/rotate`, {
-        body: { grace_seconds: options.grace },
-      });
-      return secretAnswer(body, options);
+      const call = { body: { grace_seconds: options.grace } };
+      const path = `/v1/api-keys/${encodeURIComponent(id)}/rotate`;
+      return withSecret(frame, options, () => client('POST', path, call));
     },
   );
 }

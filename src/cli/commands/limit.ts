@@ -1,5 +1,6 @@
 /** `--limit` of commands that list. */
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
+import { wholeNumber } from '../numbers.ts';
 
 export interface Limited {
   readonly limit: number;
@@ -9,14 +10,5 @@ export interface Limited {
 const LIMIT_MAX = 10_000;
 
 export function limitOption(made: Command): Command {
-  return made.option(
-    '--limit <number>',
-    'at most so many',
-    (text) => {
-      const value = Number(text);
-      if (Number.isInteger(value) && value >= 1 && value <= LIMIT_MAX) return value;
-      throw new InvalidArgumentError(`a whole number from 1 to ${LIMIT_MAX}.`);
-    },
-    100,
-  );
+  return made.option('--limit <number>', 'at most so many', wholeNumber(1, LIMIT_MAX), 100);
 }

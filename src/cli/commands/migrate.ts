@@ -1,8 +1,9 @@
 /** `sage migrate`: the database's tables, by hand; a gateway that starts applies what is pending by itself. */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import type { MigrationReport } from '../../store/migrate.ts';
 import { CliError } from '../errors.ts';
 import { type Answer, command, type Frame, runs, type Shell } from '../frame.ts';
+import { wholeNumber } from '../numbers.ts';
 import { table } from '../text.ts';
 
 interface Options {
@@ -16,12 +17,6 @@ export function migrateCommand(shell: Shell): Command {
     .addCommand(upCommand(shell))
     .addCommand(downCommand(shell))
     .addCommand(statusCommand(shell));
-}
-
-function number(text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 0) return value;
-  throw new InvalidArgumentError('the number of a migration, such as 1.');
 }
 
 function withEnvFile(made: Command): Command {
@@ -72,7 +67,7 @@ async function stored(frame: Frame, text: string, work: Promise<MigrationReport>
 function upCommand(shell: Shell): Command {
   const made = withEnvFile(
     command('up', 'apply what is pending', ['sage migrate up', 'sage migrate up --to 1']),
-  ).option('--to <number>', 'up to and with this one', number);
+  ).option('--to <number>', 'up to and with this one', wholeNumber(0, 9_999));
   return runs<Options>(shell, made, async (frame, options) => {
     const { migrate } = await import('../../store/migrate.ts');
     const order = { direction: 'up', ...(options.to === undefined ? {} : { to: options.to }) } as const;
@@ -83,7 +78,7 @@ function upCommand(shell: Shell): Command {
 function downCommand(shell: Shell): Command {
   const made = withEnvFile(
     command('down', 'take migrations back, with what their tables hold', ['sage migrate down --to 0']),
-  ).requiredOption('--to <number>', 'what is above this number; 0 leaves nothing', number);
+  ).requiredOption('--to <number>', 'what is above this number; 0 leaves nothing', wholeNumber(0, 9_999));
   return runs<Options & { readonly to: number }>(shell, made, async (frame, options) => {
     const { migrate } = await import('../../store/migrate.ts');
     return stored(frame, 'migrating', migrate(await target(options), { direction: 'down', to: options.to }));

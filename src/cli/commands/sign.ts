@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { CliError } from '../errors.ts';
 import { readBytes, readText } from '../files.ts';
 import { command, runs, type Shell } from '../frame.ts';
+import { wholeNumber } from '../numbers.ts';
 import { signerFor } from '../signer.ts';
 import { curlOf } from './curl.ts';
 
@@ -31,12 +32,7 @@ function header(value: string, before: readonly string[]): string[] {
   return collect(value, before);
 }
 
-function seconds(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new InvalidArgumentError('a whole number of seconds, 1 or more.');
-  return value;
-}
+const seconds = wholeNumber(1, 3_600);
 
 export function signCommand(shell: Shell): Command {
   const made = command('sign', 'sign a request by RFC 9421; prints the fields to add, or a curl line', [

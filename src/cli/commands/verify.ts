@@ -3,7 +3,9 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { EXIT } from '../errors.ts';
 import { readBytes, readText } from '../files.ts';
 import { command, runs, type Shell } from '../frame.ts';
+import { wholeNumber } from '../numbers.ts';
 import type { Proof, Step } from '../proof.ts';
+import { jwkOf } from '../signer.ts';
 import { type Pen, plain } from '../text.ts';
 
 interface Options {
@@ -23,11 +25,7 @@ function instant(text: string): number {
   return value;
 }
 
-function seconds(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('a whole number of seconds.');
-  return value;
-}
+const seconds = wholeNumber(0, 315_360_000);
 
 /** What usually mends it. */
 const HINTS: Readonly<Record<string, string>> = {
@@ -85,9 +83,10 @@ export function verifyCommand(shell: Shell): Command {
   });
 }
 
+/** @throws {CliError} key_unusable */
 function publicKeyOf(text: string): Readonly<Record<string, unknown>> | string {
   const trimmed = text.trim();
-  return trimmed.startsWith('{') ? (JSON.parse(trimmed) as Readonly<Record<string, unknown>>) : trimmed;
+  return trimmed.startsWith('{') ? jwkOf(trimmed) : trimmed;
 }
 
 function story({ ok, steps, base }: Proof, pen: Pen): string[] {
