@@ -54,4 +54,16 @@ test('each change is published once, with who made it, when it is in force', asy
     ['sage:block', { address: '198.51.100.7', untilMs: expect.any(Number), reason: 'scans', setBy: by }],
     ['sage:unblock', { address: '198.51.100.7' }],
   ]);
+  const logged = gateway.lines.filter(({ msg }) => msg === 'changed by an operator');
+  expect(logged.map(({ by: who, method, path }) => [who, method, path])).toEqual([
+    [by, 'POST', '/v1/agents'],
+    [by, 'PATCH', '/v1/agents/one'],
+    [by, 'DELETE', '/v1/agents/one'],
+    [by, 'PUT', '/v1/policy'],
+    [by, 'DELETE', '/v1/policy'],
+    [by, 'POST', '/v1/revocations'],
+    [by, 'DELETE', `/v1/revocations/${id}`],
+    [by, 'POST', '/v1/blocks'],
+    [by, 'DELETE', '/v1/blocks/198.51.100.7'],
+  ]);
 });

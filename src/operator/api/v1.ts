@@ -15,6 +15,7 @@ import { validateByTypeBox } from './validation.ts';
 export const PREFIX = '/v1';
 /** All that this API serves somewhere, and OPTIONS and HEAD; others are answered 404 by the server. */
 const METHODS: HTTPMethods[] = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT'];
+const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 /** Longer than any path here. */
 const SEGMENTS_MAX = 16;
 
@@ -79,6 +80,17 @@ function refuseTheRest(app: FastifyInstance, served: readonly ServedRoute[]): vo
   });
 }
 
+/** Who changed what, in the log: a removal leaves no row that could say so. */
+function logChanges(app: FastifyInstance): void {
+  app.addHook('onResponse', async (request, reply) => {
+    const { method, principal } = request;
+    if (principal === null || reply.statusCode >= 300 || SAFE_METHODS.has(method)) return;
+    const path = request.url.split('?', 1)[0];
+    const fields = { reqId: request.id, by: principal.actor, method, path, status: reply.statusCode };
+    request.log.info(fields, 'changed by an operator');
+  });
+}
+
 /** Makes an instance, registered under `PREFIX`, what the resources expect of it; they then add their routes. */
 export async function openV1(
   app: FastifyInstance,
@@ -101,6 +113,7 @@ export async function openV1(
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
   // Only what a route says it reads.
   app.removeContentTypeParser('text/plain');
+  logChanges(app);
   keepAnswers(app, options.idempotency, options.now);
   const resources: OperatorApp = app.withTypeProvider();
   openApiRoutes(resources, options.document, () => described);
