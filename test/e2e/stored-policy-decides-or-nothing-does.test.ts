@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { makeFolder, openGateway, policyOf, type TestGateway, until } from '../support/gateway.ts';
 import { startAgent, type TestAgent } from './support/agent.ts';
@@ -15,7 +16,16 @@ let agent: TestAgent;
 beforeAll(async () => {
   agent = await startAgent();
 });
-afterAll(() => agent.stop());
+const folders: string[] = [];
+afterAll(async () => {
+  await agent.stop();
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+const ownFolder = (): string => {
+  const folder = makeFolder();
+  folders.push(folder);
+  return folder;
+};
 
 const open = (folder: string, policy = only(alice)): Promise<TestGateway> =>
   openGateway({
@@ -30,7 +40,7 @@ const health = async ({ origin }: TestGateway): Promise<string> =>
   (await fetch(`${origin}/health/detailed`, { headers: { authorization: `Bearer ${OPERATOR_KEY}` } })).text();
 
 test('it wins over the file from the first request after a restart; the file, followed meanwhile, takes over again', async () => {
-  const folder = makeFolder();
+  const folder = ownFolder();
   const first = await open(folder);
   await operate(first, 'PUT', '/v1/policy', { body: { text: only(bob) } });
   expect([await call(first, alice), await call(first, bob)]).toEqual([403, 200]);
@@ -48,7 +58,7 @@ test('it wins over the file from the first request after a restart; the file, fo
 });
 
 test('one that this node cannot use leaves what decides as it is, and is told of', async () => {
-  await using gateway = await open(makeFolder());
+  await using gateway = await open(ownFolder());
   await operate(gateway, 'PUT', '/v1/policy', { body: { text: only(bob) } });
   const row = { revision: 'x', note: '', createdAtMs: Date.now(), createdBy: 'key:elsewhere' };
   await gateway.app.database.policies.insert({ ...row, text: REGIONAL }, null);
@@ -62,7 +72,7 @@ test('one that this node cannot use leaves what decides as it is, and is told of
 });
 
 test('at the start it keeps the node from serving by any other', async () => {
-  const folder = makeFolder();
+  const folder = ownFolder();
   const first = await open(folder);
   const row = { revision: 'x', note: '', createdAtMs: Date.now(), createdBy: 'key:elsewhere' };
   await first.app.database.policies.insert({ ...row, text: REGIONAL }, null);
@@ -78,7 +88,7 @@ test.each([
   ['more than a file may hold', Buffer.alloc(1_100_000, '#'), 422],
   ['more than is read', Buffer.alloc(7_000_000, '#'), 413],
 ])('%s change nothing', async (_what, body, status) => {
-  await using gateway = await open(makeFolder());
+  await using gateway = await open(ownFolder());
   const answer = await fetch(`${gateway.origin}/v1/policy`, {
     method: 'PUT',
     headers: { authorization: `Bearer ${OPERATOR_KEY}`, 'content-type': 'application/yaml' },
