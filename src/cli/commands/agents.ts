@@ -136,15 +136,15 @@ function setCommand(shell: Shell): Command {
         'sage agents set weather --upstream http://10.0.0.5:9100 --upstream http://10.0.0.6:9100',
       ]),
     ).argument('<id>'),
-  ).option('--version <number>', 'only if it still is this version');
-  return runs<OperatorOptions & Entry & { readonly version?: string }>(
+  ).option('--if-version <number>', 'only if it still is this version');
+  return runs<OperatorOptions & Entry & { readonly ifVersion?: string }>(
     shell,
     made,
     async (frame, options, [id = '']) => {
       const client = await operatorClient(frame, options);
       const { body } = await client('PATCH', `/v1/agents/${encodeURIComponent(id)}`, {
         body: entryOf(options),
-        ...(options.version === undefined ? {} : { ifMatch: `"${options.version}"` }),
+        ...(options.ifVersion === undefined ? {} : { ifMatch: `"${options.ifVersion}"` }),
       });
       return { data: body, lines: (pen) => [`${pen.mark('+')} ${id} is changed`] };
     },

@@ -86,15 +86,15 @@ function replaceCommand(shell: Shell): Command {
   )
     .argument('<file>', 'YAML; - is standard input')
     .option('--note <text>', 'why, for the history', '')
-    .option('--sequence <number>', 'only if it replaces this one');
-  return runs<OperatorOptions & { readonly note: string; readonly sequence?: string }>(
+    .option('--if-sequence <number>', 'only if it replaces this one');
+  return runs<OperatorOptions & { readonly note: string; readonly ifSequence?: string }>(
     shell,
     made,
     async (frame, options, [file = '-']) => {
       const client = await operatorClient(frame, options);
       const { body } = await client('PUT', '/v1/policy', {
         body: { text: readText(file), note: options.note },
-        ...(options.sequence === undefined ? {} : { ifMatch: `"${options.sequence}"` }),
+        ...(options.ifSequence === undefined ? {} : { ifMatch: `"${options.ifSequence}"` }),
       });
       return {
         data: body,
