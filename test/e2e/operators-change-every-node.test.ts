@@ -74,6 +74,18 @@ describe.skipIf(!redisAvailable())('two gateways that share PostgreSQL and Redis
     await heard('removal', async () => (await served(a, '/agents/more/')).code === 'agent_unknown');
   });
 
+  test('a key that is made, rotated and revoked at one is so at the other', async () => {
+    const make = await operate(a, 'POST', '/v1/api-keys', { body: { name: 'job', role: 'viewer' } });
+    const { id, key } = make.body;
+    const statusAtB = async (text: string) => (await operate(b, 'GET', '/v1/whoami', { key: text })).status;
+    await heard('key', async () => (await statusAtB(key)) === 200);
+    const rotated = await operate(a, 'POST', `/v1/api-keys/${id}/rotate`, { body: { grace_seconds: 0 } });
+    await heard('rotation', async () => (await statusAtB(rotated.body.key)) === 200);
+    expect(await statusAtB(key)).not.toBe(200);
+    await operate(a, 'DELETE', `/v1/api-keys/${id}`);
+    await heard('revoked key', async () => (await statusAtB(rotated.body.key)) !== 200);
+  });
+
   test('a policy that is put at one decides at the other', async () => {
     const text = policyOf('rules: [{ id: nobody, effect: deny, match: { path: /agents/** } }]');
     await operate(a, 'PUT', '/v1/policy', { body: { text } });

@@ -108,6 +108,16 @@ test.each(TEXTS)('%s is cut out of text, wherever it stands', (_name, text) => {
   expect(lines.all()).toHaveLength(6);
 });
 
+test('an API key is cut to its name wherever it turns up', () => {
+  const secret = 'kq7Rz-N0c2Wm5Kx1JtUe8hVb4sLd3gPyAf_0123456z';
+  const { lines, logger } = start();
+  logger.info({ path: `/agents/echo/sage_4fK2c9QxYw1B.${secret}` }, `sent sage_4fK2c9QxYw1B.${secret}`);
+  logger.info('sage_requests_total');
+  expect(lines.text()).not.toContain(secret);
+  expect(lines.text().match(/sage_4fK2c9QxYw1B\./g)).toHaveLength(2);
+  expect(lines.text()).toContain('sage_requests_total');
+});
+
 test('what is useful is kept', () => {
   const { lines, logger } = start();
   logger.info(

@@ -37,6 +37,9 @@ const CREDENTIAL_AHEAD = /(?:bearer|basic)\s/i;
 // No word boundary before: in JSON, a line break is an `n` before the word.
 const CREDENTIAL_IN_TEXT = /(bearer|basic)\s+[\w.~+/=:-]{4,}/gi;
 
+/** An API key of ours: what is before the dot only names it. */
+const API_KEY_IN_TEXT = /(sage_[\w-]{12}\.)[\w-]{43}/g;
+
 /** What follows a scheme, cut: `//user:pw@rpc.example/v3/KEY?x=1` becomes `[redacted]@rpc.example/[redacted]`. */
 function cutAuthority(rest: string): string {
   // The last `@`, for a password may hold one, and a slash before it, too.
@@ -66,6 +69,7 @@ function cutUrls(text: string): string {
 export function scrubText(text: string): string {
   let clean = cutUrls(text);
   if (clean.includes('?')) clean = clean.replace(QUERY_IN_TEXT, `?${REDACTED}`);
+  if (clean.includes('sage_')) clean = clean.replace(API_KEY_IN_TEXT, `$1${REDACTED}`);
   // A cheap look first: almost no line has credentials in it.
   return CREDENTIAL_AHEAD.test(clean) ? clean.replace(CREDENTIAL_IN_TEXT, `$1 ${REDACTED}`) : clean;
 }
