@@ -202,14 +202,17 @@ async function registerPath(
     corsOrigins: env.corsOrigins,
     overTls: env.tls !== null,
     log: logger,
-    ports: operatorPorts({ app, ...parts, ...state, ...watch, version: VERSION, now }),
+    ports: operatorPorts({ app, ...parts, ...state, watch, version: VERSION, now }),
     health,
     metrics,
     database: parts.database,
     addressOf,
     now,
   });
-  app.drain.onDrain(() => health.drain());
+  app.drain.onDrain(() => {
+    health.drain();
+    watch.stream.close();
+  });
   app.addHook('onListen', async () => {
     const { port } = app.server.address() as AddressInfo;
     const scheme = env.tls === null ? 'http' : 'https';

@@ -4,21 +4,20 @@ import { readAgent } from './agents/stored-agents.ts';
 import type { InForce } from './in-force.ts';
 import type { StatusView } from './operator/api/status.ts';
 import type { OperatorPorts } from './operator/plugin.ts';
-import type { DecisionLog } from './operator/telemetry/decision-log.ts';
 import type { PolicySource } from './policy/policy-source.ts';
 import { didPatternFault } from './policy/syntax.ts';
 import type { Database } from './store/database.ts';
 import type { Store } from './store/open-store.ts';
 import type { StoredDenials } from './trust/did/stored-denials.ts';
 import type { KeySource } from './trust/key-source.ts';
+import type { Watch } from './watch.ts';
 
 export interface PortsOptions {
   readonly app: FastifyInstance;
   readonly store: Store;
   readonly keys: KeySource;
   readonly database: Database;
-  /** Null: DECISION_LOG_PER_SECOND is 0. */
-  readonly decisionLog: DecisionLog | null;
+  readonly watch: Watch;
   readonly policy: PolicySource;
   readonly inForce: InForce;
   readonly denials: StoredDenials;
@@ -60,7 +59,7 @@ function statusReader(parts: PortsOptions): () => StatusView {
 }
 
 export function operatorPorts(parts: PortsOptions): OperatorPorts {
-  const { app, store, database, policy, inForce, denials, now } = parts;
+  const { app, store, database, policy, inForce, denials, watch, now } = parts;
   /** A write that this node alone would know of, while others run. */
   const reachesAll = (): boolean =>
     database.status().kind === 'postgresql' || store.redis === null || store.redis.liveNodes() <= 1;
@@ -85,7 +84,8 @@ export function operatorPorts(parts: PortsOptions): OperatorPorts {
     apiKeys: { reachesAll },
     status: { read: statusReader(parts) },
     blocks: { blocks: store.blocks, now },
-    decisions: { rows: database.decisions, log: parts.decisionLog },
+    stream: { clients: watch.stream },
+    decisions: { rows: database.decisions, log: watch.decisionLog },
     circuits: {
       list: () => app.circuits.list(),
       reset: (agentId, instance) => app.circuits.reset(agentId, instance),

@@ -1,7 +1,10 @@
-/** What is kept of requests for operators to read: opened after the database, closed before it. */
+/** What is kept of requests and events for operators to read: opened after the database, closed before it. */
 import type { Logger } from 'pino';
 import type { Env } from './env.ts';
+import { openClients, type StreamClients } from './operator/stream/clients.ts';
+import { openFeed } from './operator/stream/feed.ts';
 import { type DecisionLog, openDecisionLog } from './operator/telemetry/decision-log.ts';
+import type { RowContext } from './operator/telemetry/decision-row.ts';
 import { listen } from './operator/telemetry/events.ts';
 import type { Metrics } from './operator/telemetry/metrics.ts';
 import { createScrubber } from './operator/telemetry/redaction.ts';
@@ -26,50 +29,50 @@ export interface WatchOptions {
 export interface Watch {
   /** Null: DECISION_LOG_PER_SECOND is 0. */
   readonly decisionLog: DecisionLog | null;
+  readonly stream: StreamClients;
   close(): Promise<void>;
 }
 
+const monotonicNow = (): number => performance.now();
+
 export function openWatch(options: WatchOptions): Watch {
-  const { env, metrics } = options;
-  const decisionLog = env.decisionLogPerSecond === 0 ? null : openLog(options);
-  const stop =
-    decisionLog === null
-      ? null
-      : listen('sage:request.finished', decisionLog.finished, metrics.subscriberFailed);
+  const { env, nodeId, policy, metrics, now } = options;
+  const context: RowContext = {
+    node: nodeId,
+    scrub: createScrubber(options.secrets),
+    reasonOf(ruleId, revision) {
+      const current = policy.current();
+      return current.revision === revision ? reasonOf(current, ruleId) : '';
+    },
+  };
+  const onError = metrics.subscriberFailed;
+  const decisionLog = env.decisionLogPerSecond === 0 ? null : openLog(options, context);
+  const stop = decisionLog === null ? null : listen('sage:request.finished', decisionLog.finished, onError);
+  const feed = openFeed({ ...context, onError, now, monotonicNow, random: Math.random });
+  const stream = openClients({ feed, counts: metrics.stream, now });
   return {
     decisionLog,
+    stream,
     async close() {
+      stream.close();
+      feed.close();
       stop?.();
       await decisionLog?.close();
     },
   };
 }
 
-function openLog({
-  env,
-  nodeId,
-  database,
-  policy,
-  metrics,
-  secrets,
-  logger,
-  now,
-}: WatchOptions): DecisionLog {
+function openLog({ env, database, metrics, logger, now }: WatchOptions, context: RowContext): DecisionLog {
   return openDecisionLog({
+    ...context,
     rows: database.decisions,
     perSecond: env.decisionLogPerSecond,
     keep: { rows: env.decisionLogRows, days: env.decisionLogDays },
-    node: nodeId,
-    scrub: createScrubber(secrets),
-    reasonOf(ruleId, revision) {
-      const current = policy.current();
-      return current.revision === revision ? reasonOf(current, ruleId) : '';
-    },
     onWritten: metrics.decisionsWritten,
     onDropped: metrics.decisionsDropped,
     log: logger,
     now,
-    monotonicNow: () => performance.now(),
+    monotonicNow,
     random: Math.random,
   });
 }

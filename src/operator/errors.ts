@@ -81,6 +81,12 @@ const OPERATOR_ERRORS = {
     'This Idempotency-Key was used for another request. Take a new one.',
     false,
   ],
+  upgrade_required: [
+    426,
+    'A WebSocket is required',
+    'This route speaks WebSocket (RFC 6455) over HTTP/1.1 and nothing else.',
+    false,
+  ],
   policy_invalid: [422, 'Policy is invalid', 'The policy cannot be used; `errors` says why.', false],
   agent_invalid: [422, 'Agent is invalid', 'The agent cannot be used; `errors` says why.', false],
   revocation_invalid: [422, 'Revocation is invalid', 'This cannot be denied; `errors` says why.', false],
@@ -94,6 +100,12 @@ const OPERATOR_ERRORS = {
     503,
     'Identity provider unavailable',
     'The keys of OIDC_ISSUER cannot be read now, so the token cannot be checked.',
+    true,
+  ],
+  stream_unavailable: [
+    503,
+    'The stream takes no more clients',
+    'As many clients read it as may, or the gateway is shutting down.',
     true,
   ],
   store_unavailable: [

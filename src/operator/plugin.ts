@@ -19,6 +19,7 @@ import { answerWithProblems } from './api/problems.ts';
 import { type RevocationPorts, revocationRoutes } from './api/revocations.ts';
 import type { OperatorApp } from './api/route.ts';
 import { type StatusPorts, statusRoutes } from './api/status.ts';
+import { type StreamPorts, streamRoutes } from './api/stream.ts';
 import { openV1, PREFIX } from './api/v1.ts';
 import { whoamiRoutes } from './api/whoami.ts';
 import type { Health } from './telemetry/health.ts';
@@ -35,6 +36,8 @@ export interface OperatorPorts {
   readonly status: StatusPorts;
   /** The rest it has from `access`. */
   readonly apiKeys: Pick<ApiKeyPorts, 'reachesAll'>;
+  /** The rest is `corsOrigins`. */
+  readonly stream: Pick<StreamPorts, 'clients'>;
 }
 
 export interface OperatorOptions {
@@ -60,7 +63,8 @@ export interface OperatorOptions {
 const HSTS_SECONDS = 31_536_000;
 
 /** One line for each resource; its file says which routes it has. */
-function addResources(app: OperatorApp, { ports, database, now }: OperatorOptions, access: Access): void {
+function addResources(app: OperatorApp, options: OperatorOptions, access: Access): void {
+  const { ports, database, corsOrigins, now } = options;
   whoamiRoutes(app);
   statusRoutes(app, ports.status);
   agentRoutes(app, ports.agents);
@@ -72,6 +76,7 @@ function addResources(app: OperatorApp, { ports, database, now }: OperatorOption
   const { keys, adminWithout } = access;
   if (database !== null && keys !== null)
     apiKeyRoutes(app, { ...ports.apiKeys, keys, rows: database.apiKeys, adminWithout, now });
+  streamRoutes(app, { ...ports.stream, origins: corsOrigins });
 }
 
 /** What nobody may do with an answer of ours: it is data, not a page. */

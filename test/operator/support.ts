@@ -136,6 +136,7 @@ const UNASKED = {
   decisions: {},
   status: {},
   apiKeys: {},
+  stream: { clients: { open: false, close: () => undefined }, origins: [] },
 } as unknown as OperatorPorts;
 
 /** The operators' side of a gateway on a real socket. */

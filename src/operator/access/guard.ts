@@ -8,6 +8,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { OperatorError } from '../errors.ts';
 import { type Attempts, createAttempts, isOverLimit, secondsLeft } from './attempts.ts';
+import { handshakeToken } from './handshake-token.ts';
 import { isLocal, LOCAL } from './local.ts';
 import type { Principal, Scope } from './principal.ts';
 
@@ -119,7 +120,9 @@ export function createGuard(options: GuardOptions): Guard {
 
   return async (request, reply) => {
     const { authorization, 'signature-input': signatureInput } = request.headers;
-    const anonymous = authorization === undefined && signatureInput === undefined;
+    const inHandshake = authorization === undefined ? handshakeToken(request) : undefined;
+    const anonymous =
+      authorization === undefined && signatureInput === undefined && inHandshake === undefined;
     if (options.openOnLoopback && anonymous && isLocal(request)) {
       request.principal = LOCAL;
       return;
@@ -133,7 +136,7 @@ export function createGuard(options: GuardOptions): Guard {
     if (authorization === undefined && signatureInput !== undefined && options.signature !== null) {
       principal = await bySignature(request, reply, attempts, options.signature);
     } else {
-      const presented = BEARER.exec(authorization ?? '')?.[1] ?? '';
+      const presented = inHandshake ?? BEARER.exec(authorization ?? '')?.[1] ?? '';
       principal = await byBearer(presented, nowMs);
       if (principal === null) {
         if (limited) refuseLimited(reply, attempts, nowMs);

@@ -13,6 +13,7 @@ import type { DatabaseStatus } from '../../store/database.ts';
 import type { StoreCall } from '../../store/watched-driver.ts';
 import type { DidResolutionEvent } from '../../trust/did/events.ts';
 import type { ChainHead } from '../../trust/key-source.ts';
+import { createStreamMetrics, type StreamMetrics } from '../stream/stream-metrics.ts';
 import { createDatabaseMetrics } from './database-metrics.ts';
 import { createDecisionMetrics, type DecisionMetrics } from './decision-metrics.ts';
 import { FoldedHistogram } from './histogram.ts';
@@ -28,7 +29,7 @@ export interface MetricSources {
   readonly database: () => DatabaseStatus | null;
 }
 
-export interface Metrics extends DecisionMetrics {
+export interface Metrics extends DecisionMetrics, StreamMetrics {
   readonly contentType: string;
   /** The registry in Prometheus' text format 0.0.4. */
   readonly text: () => Promise<string>;
@@ -298,6 +299,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     ...createPartMetrics(registry, sources),
     ...createDatabaseMetrics(registry, sources.database),
     ...createDecisionMetrics(registry),
+    ...createStreamMetrics(registry),
     subscriberFailed: (subscriber) => failures.inc({ subscriber }),
     requestLineSuppressed: () => suppressed.inc(),
   };
