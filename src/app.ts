@@ -19,6 +19,7 @@ import { loopbackOrigins } from './gateway/identity/origins.ts';
 import { identityPlugin } from './gateway/identity/plugin.ts';
 import { identityPorts, identitySettings } from './gateway/identity/ports.ts';
 import { clientAddress, parseTrustedProxies } from './gateway/listener/client-address.ts';
+import { sendContinue } from './gateway/listener/continue.ts';
 import { listenerPlugin } from './gateway/listener/plugin.ts';
 import { createServer } from './gateway/listener/server.ts';
 import { pathPlugin } from './gateway/path.ts';
@@ -197,6 +198,7 @@ async function registerPath(
       clockSkewSeconds: env.clockSkewSeconds,
       operators: () => parts.config.operators,
       identify: identifyOperator(app, addressOf, now),
+      proceed: ({ raw }, reply) => sendContinue(raw, reply.raw),
     },
     document: { version: VERSION, origins: () => app.identity.origins() },
     corsOrigins: env.corsOrigins,

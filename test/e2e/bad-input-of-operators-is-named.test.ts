@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openGateway, type TestGateway } from '../support/gateway.ts';
 import { type Json, OPERATOR_KEY, operate } from './support/operator.ts';
@@ -74,6 +75,37 @@ describe('a body', () => {
     });
     expect(large.body).toMatchObject({ status: 413, code: 'body_too_large' });
   });
+});
+
+test('a client that waits to be asked for its body is asked once it may send one', async () => {
+  const send = (key: string) =>
+    new Promise<{ asked: boolean; status: number }>((resolve, reject) => {
+      let asked = false;
+      const headers = {
+        authorization: `Bearer ${key}`,
+        'content-type': 'application/json',
+        expect: '100-continue',
+      };
+      const options = {
+        host: '127.0.0.1',
+        port: gateway.port,
+        path: '/v1/policy/validate',
+        method: 'POST',
+        headers,
+      };
+      const sent = request(options, (answer) => {
+        answer.resume();
+        resolve({ asked, status: answer.statusCode ?? 0 });
+      });
+      sent.on('continue', () => {
+        asked = true;
+        sent.end('{"text": "x"}');
+      });
+      sent.on('error', reject);
+      sent.flushHeaders();
+    });
+  expect(await send(OPERATOR_KEY)).toEqual({ asked: true, status: 200 });
+  expect(await send('wrong')).toEqual({ asked: false, status: 401 });
 });
 
 test('what was refused left nothing behind', async () => {

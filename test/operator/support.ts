@@ -175,6 +175,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
       clockSkewSeconds: 5,
       operators: () => [],
       identify: null,
+      proceed: () => undefined,
     },
     document: { version: '0.1.0', origins: () => [] },
     corsOrigins: [],

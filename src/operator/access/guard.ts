@@ -47,6 +47,8 @@ export interface GuardOptions {
   readonly configured: () => boolean;
   /** Whose wrong credentials are counted together. */
   readonly addressOf: (request: FastifyRequest) => string;
+  /** Tells a client that asked first (RFC 9110, section 10.1.1) to send its body. */
+  readonly proceed: (request: FastifyRequest, reply: FastifyReply) => void;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -125,6 +127,7 @@ export function createGuard(options: GuardOptions): Guard {
       authorization === undefined && signatureInput === undefined && inHandshake === undefined;
     if (options.openOnLoopback && anonymous && isLocal(request)) {
       request.principal = LOCAL;
+      options.proceed(request, reply);
       return;
     }
     if (!options.configured()) throw new OperatorError('operator_access_not_configured');
@@ -148,6 +151,7 @@ export function createGuard(options: GuardOptions): Guard {
     attempts.trusted = true;
     checkScope(principal, request);
     request.principal = principal;
+    options.proceed(request, reply);
   };
 }
 

@@ -1,5 +1,5 @@
 /** Everything that opens the guarded routes, put together. */
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Database } from '../../store/database.ts';
 import type { StoreLog } from '../../store/redis/connection.ts';
 import { type ApiKeys, openApiKeys } from './api-keys.ts';
@@ -22,6 +22,8 @@ export interface AccessOptions {
   readonly operators: () => readonly Operator[];
   /** Null: requests are not proven by signature. */
   readonly identify: Identify | null;
+  /** Tells a client that waits to be asked for its body to send it. */
+  readonly proceed: (request: FastifyRequest, reply: FastifyReply) => void;
 }
 
 export interface Access {
@@ -66,6 +68,7 @@ export async function openAccess(options: AccessOptions, parts: AccessParts): Pr
     configured: () =>
       apiKey !== null || oidc !== null || operators().length > 0 || (keys?.live(now()).length ?? 0) > 0,
     addressOf,
+    proceed: options.proceed,
     now,
   });
   return {

@@ -116,7 +116,7 @@ function pathOf(url: string): string {
 }
 
 /** @returns the document, without what depends on where the gateway is called */
-export async function describe(routes: readonly DescribedRoute[], version: string): Promise<Json> {
+async function describe(routes: readonly DescribedRoute[], version: string): Promise<Json> {
   const [{ default: fastify }, { default: swagger }] = await Promise.all([
     import('fastify'),
     import('@fastify/swagger'),

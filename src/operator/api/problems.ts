@@ -122,7 +122,7 @@ function problemOf(error: unknown, request: FastifyRequest): Problem {
  * Answers with the problem document of an error, whatever it is.
  * @param onRefused hears its code
  */
-export function sendProblem(
+function sendProblem(
   error: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
