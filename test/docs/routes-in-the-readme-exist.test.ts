@@ -41,7 +41,7 @@ interface Route {
 }
 
 function routes(): Route[] {
-  return tableRows(section(README, '### Watching it'))
+  return tableRows(section(README, '### Operating it'))
     .slice(1)
     .flatMap(([paths = '', who = '']) =>
       [...paths.matchAll(/`(\/[^`]+)`/g)].map(([, path = '']) => ({ path, open: who === 'everybody' })),
