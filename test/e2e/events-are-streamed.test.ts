@@ -53,7 +53,7 @@ async function refusal(options: StreamOptions): Promise<{ status: number; code: 
 /** As the store publishes it; what it says is for the test to recognise. */
 function publishBlocks(count: number, reason: string): void {
   for (let i = 0; i < count; i++)
-    channel('sage:block').publish({ address: `192.0.2.${i % 256}`, untilMs: 0, reason, setBy: 'gateway' });
+    channel('sage:block').publish({ address: `192.0.2.${i % 256}`, untilMs: 0, reason, setBy: 'key:test' });
 }
 
 const numbers = (events: readonly StreamEvent[]): number[] =>
@@ -150,6 +150,18 @@ describe('what happens is told', () => {
     expect(told).toBeLessThanOrEqual(600);
     expect(client.events.length).toBeLessThan(600);
   });
+});
+
+test('blocks of the gateway at a bounded rate, those of operators all', async () => {
+  const client = await stream({ query: '?types=block' });
+  const block = { address: '192.0.2.1', untilMs: 0, reason: 'storm' };
+  for (let i = 0; i < 500; i++) channel('sage:block').publish({ ...block, setBy: 'gateway' });
+  for (let i = 0; i < 50; i++) channel('sage:block').publish({ ...block, setBy: 'key:test' });
+  const ofOperators = () => blocksOf(client, 'storm').filter(({ data }) => data.set_by === 'key:test');
+  await until(() => ofOperators().length === 50, 'all of the operators');
+  const told = blocksOf(client, 'storm');
+  expect(told.length).toBeLessThan(100);
+  expect(told.length - 50 + told.reduce((sum, { data }) => sum + data.left_out, 0)).toBe(500);
 });
 
 describe('a client that comes again', () => {
@@ -328,6 +340,20 @@ describe('an API key', () => {
     const { key } = await create({ name: 'narrow', role: 'viewer', scopes: ['agents:read'] });
     expect(await refusal({ key })).toEqual({ status: 403, code: 'operator_forbidden' });
   });
+});
+
+test('a signed request of an operator opens it, over TLS as well', async () => {
+  const operator = newCaller();
+  await using secure = await openGateway({
+    agents: [`{ id: echo, upstreams: ["${agent.url}"] }`],
+    more: `operators: [{ did: "${operator.did}", role: viewer }]`,
+    tls: true,
+  });
+  const { headers = [] } = signed(operator, secure.origin, { method: 'GET', target: '/v1/stream' });
+  using client = openStream(secure, { key: null, headers: Object.fromEntries(headers) });
+  expect((await client.opened).status).toBe(101);
+  using again = openStream(secure, { key: null, headers: Object.fromEntries(headers) });
+  expect((await again.opened).body.code).toBe('nonce_replayed');
 });
 
 test('a gateway that drains says so with 1001, and takes no more', async () => {

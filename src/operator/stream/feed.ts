@@ -25,6 +25,10 @@ export type EventType = (typeof EVENT_TYPES)[number];
 const DECISIONS_PER_SECOND = 100;
 /** How late a decision is. */
 const SLICE_MS = 200;
+/** Blocks a second that the gateway sets by itself: a stranger with many addresses chooses how many there are. */
+const BLOCKS_PER_SECOND = 20;
+/** How the store names the gateway as the one who blocked. */
+const BY_GATEWAY = 'gateway';
 /** Characters of a text that an operator or a configuration chose. */
 const TEXT_LENGTH_MAX = 512;
 /** Chains remembered, so that only a change of connection is an event; heads come with every block. */
@@ -85,6 +89,29 @@ function followDecisions(options: FeedOptions, append: (type: EventType, data: o
   };
 }
 
+/** Every block that an operator set, and of the gateway's own as many as may be, with how many were left out before. */
+function followBlocks(options: FeedOptions, append: (type: EventType, data: object) => void) {
+  const { monotonicNow } = options;
+  let tokens = BLOCKS_PER_SECOND;
+  let refilledAt = monotonicNow();
+  let leftOut = 0;
+  return ({ address, untilMs, reason, setBy }: Events['sage:block']): void => {
+    if (setBy === BY_GATEWAY) {
+      const at = monotonicNow();
+      tokens = Math.min(BLOCKS_PER_SECOND, tokens + ((at - refilledAt) / 1_000) * BLOCKS_PER_SECOND);
+      refilledAt = at;
+      if (tokens < 1) {
+        leftOut++;
+        return;
+      }
+      tokens--;
+    }
+    const until = new Date(untilMs).toISOString();
+    append('block', { address, until, reason: short(reason), set_by: short(setBy), left_out: leftOut });
+    leftOut = 0;
+  };
+}
+
 /** Subscribes at once. */
 export function openFeed(options: FeedOptions): Feed {
   const { node, onError, now } = options;
@@ -104,14 +131,7 @@ export function openFeed(options: FeedOptions): Feed {
     on('sage:circuit', ({ agentId, instance, state }) =>
       append('circuit', { agent_id: agentId, instance: short(instance), state }),
     ),
-    on('sage:block', ({ address, untilMs, reason, setBy }) =>
-      append('block', {
-        address,
-        until: new Date(untilMs).toISOString(),
-        reason: short(reason),
-        set_by: short(setBy),
-      }),
-    ),
+    on('sage:block', followBlocks(options, append)),
     on('sage:unblock', ({ address }) => append('unblock', { address })),
     on('sage:revocation', ({ id, did, keyId, reason, by }) =>
       append('revocation', {

@@ -35,13 +35,21 @@ export interface StreamClient extends Disposable {
   event(fits: (event: StreamEvent) => boolean, what: string): Promise<StreamEvent>;
 }
 
-export function openStream({ port }: Pick<Reachable, 'port'>, options: StreamOptions = {}): StreamClient {
+export function openStream(
+  { port, ca }: Pick<Reachable, 'port' | 'ca'>,
+  options: StreamOptions = {},
+): StreamClient {
   const { query = '', key = OPERATOR_KEY, headers = {}, protocols = [], version = 13 } = options;
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/v1/stream${query}`, [...protocols], {
-    headers: { ...(key === null ? {} : { authorization: `Bearer ${key}` }), ...headers },
-    perMessageDeflate: false,
-    protocolVersion: version,
-  });
+  const socket = new WebSocket(
+    `${ca === undefined ? 'ws' : 'wss'}://127.0.0.1:${port}/v1/stream${query}`,
+    [...protocols],
+    {
+      headers: { ...(key === null ? {} : { authorization: `Bearer ${key}` }), ...headers },
+      perMessageDeflate: false,
+      protocolVersion: version,
+      ...(ca === undefined ? {} : { ca, servername: 'localhost' }),
+    },
+  );
   const events: StreamEvent[] = [];
   socket.on('message', (data: Buffer) => events.push(JSON.parse(data.toString('utf8'))));
   socket.on('error', () => undefined);
