@@ -6,7 +6,9 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Value } from 'typebox/value';
 import { afterAll } from 'vitest';
+import { AnswerSchema } from '../../src/cli/answer-schema.ts';
 import { CLI_VARIABLES, childEnvironment } from '../../src/env.ts';
 import { VARIABLES } from '../../src/env-variables.ts';
 
@@ -73,13 +75,8 @@ export async function sageJson(
   } catch {
     throw new Error(`no JSON, exit code ${code}:\n${out}\n${err}`);
   }
-  const members =
-    document.ok === true || 'data' in document
-      ? ['command', 'data', 'ok', 'schema']
-      : ['command', 'error', 'ok', 'schema'];
-  const found = Object.keys(document).sort();
-  if (document.schema !== 'sage.cli/v1' || found.join() !== members.join())
-    throw new Error(`not our schema: ${out}`);
+  const isOurs: boolean = Value.Check(AnswerSchema, document);
+  if (!isOurs) throw new Error(`not our schema: ${out}`);
   return { code, ok: document.ok, data: document.data ?? {}, error: document.error ?? {} };
 }
 

@@ -3,6 +3,7 @@ import { Writable } from 'node:stream';
 import type { Command } from 'commander';
 import type { TSchema } from 'typebox';
 import { AgentSchema, UpstreamSchema } from '../../src/agents/entry.ts';
+import { AnswerSchema } from '../../src/cli/answer-schema.ts';
 import { CLI_ERRORS, EXIT } from '../../src/cli/errors.ts';
 import type { Shell } from '../../src/cli/frame.ts';
 import { createProgram } from '../../src/cli/program.ts';
@@ -242,5 +243,6 @@ function published(schema: TSchema, file: string, title: string): string {
 /** JSON Schemas for editors and other tools, by path. */
 export const SCHEMAS: Readonly<Record<string, () => string>> = {
   'docs/schema/sage.json': () => published(ConfigSchema, 'sage', 'sage.yaml of Sage Gateway'),
+  'docs/schema/cli.json': () => published(AnswerSchema, 'cli', 'What sage prints with --json'),
   'docs/schema/policy.json': () => published(PolicySet, 'policy', 'policy.yaml of Sage Gateway'),
 };

@@ -34,12 +34,20 @@ describe('the tarball', () => {
     expect(missing).toEqual([]);
   });
 
-  test('has its licence, and no source, test or demo', () => {
-    expect(tarball.files).toContain('LICENSE');
-    expect(tarball.files).toContain('README.md');
+  test('has its licence and its manual, and no source, test or demo', () => {
+    for (const file of [
+      'LICENSE',
+      'README.md',
+      'SECURITY.md',
+      'docs/getting-started.md',
+      'src/policy/README.md',
+    ])
+      expect(tarball.files).toContain(file);
     const strangers = tarball.files.filter(
       (file) =>
-        /^(?:src|test|deploy|docs|\.ci)\//.test(file) || /(?<!\.d)\.ts$/.test(file) || /\bdemo\//.test(file),
+        /^(?:src\/.*(?<!README\.md)$|test\/|deploy\/(?:scripts|docker|compose)\/|\.ci\/)/.test(file) ||
+        /(?<!\.d)\.ts$/.test(file) ||
+        /\bdemo\//.test(file),
     );
     expect(strangers).toEqual([]);
   });
