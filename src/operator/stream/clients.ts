@@ -9,7 +9,7 @@ import type { Feed } from './feed.ts';
 import type { CloseReason, StreamCounts } from './stream-metrics.ts';
 
 /** A dashboard or two for each of an operations team, several times over. */
-export const CLIENTS_MAX = 100;
+const CLIENTS_MAX = 100;
 /** Bytes that may wait for a client which has caught up; it is closed beyond. */
 const BUFFERED_BYTES_MAX = 1_048_576;
 /** Bytes that wait for one that catches up; the rest stays in the ring, which all share. */
