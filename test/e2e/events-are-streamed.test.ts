@@ -2,6 +2,7 @@ import { channel } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { record } from '../operator/support.ts';
 import { openGateway, policyOf, type TestGateway, until } from '../support/gateway.ts';
 import { startAgent, type TestAgent } from './support/agent.ts';
 import { newCaller, signed } from './support/callers.ts';
@@ -143,12 +144,16 @@ describe('what happens is told', () => {
 
   test('decisions at a bounded rate, refusals first, saying how many were left out', async () => {
     const client = await stream({ query: '?types=decision' });
-    const calls = range(0, 600).map(() => send(gateway, { method: 'GET', target: '/agents/echo/' }));
-    await Promise.all(calls);
-    await until(() => client.events.some(({ data }) => data.left_out > 0), 'some are left out', 5_000);
-    const told = client.events.length + client.events.reduce((sum, { data }) => sum + data.left_out, 0);
-    expect(told).toBeLessThanOrEqual(600);
-    expect(client.events.length).toBeLessThan(600);
+    const publish = (n: number, code: string): void =>
+      channel('sage:request.finished').publish(record({ requestId: `flood-${code}-${n}`, code }));
+    for (let n = 0; n < 600; n++) publish(n, '');
+    for (let n = 0; n < 40; n++) publish(n, 'signature_invalid');
+    const ofFlood = () => client.events.filter(({ data }) => data.request_id.startsWith('flood-'));
+    await until(() => ofFlood().length > 40, 'a slice has ended');
+    const leftOut = ofFlood().reduce((sum, { data }) => sum + data.left_out, 0);
+    expect(ofFlood().length + leftOut).toBe(640);
+    expect(ofFlood().length).toBeLessThanOrEqual(100);
+    expect(ofFlood().filter(({ data }) => data.code !== null).length).toBe(40);
   });
 });
 
