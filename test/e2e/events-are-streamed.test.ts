@@ -185,6 +185,28 @@ describe('a client that comes again', () => {
     expect(blocksOf(second, 'resumed').length).toBe(130);
   });
 
+  test('is sent what it missed no faster than it reads, and is not let go for that', async () => {
+    const first = await stream();
+    publishBlocks(1, 'begin');
+    const { id = '' } = await first.event(({ data }) => data.reason === 'begin', 'the first');
+    first.socket.terminate();
+    // Some 14 MB: more than the kernel takes for a reader that has stopped.
+    const reason = '€'.repeat(500);
+    publishBlocks(8_000, reason);
+    const second = openStream(gateway, { query: `?cursor=${id}&types=block` });
+    clients.push(second);
+    second.socket.once('open', () => second.socket.pause());
+    await second.opened;
+    publishBlocks(500, reason);
+    second.socket.resume();
+    await until(() => blocksOf(second, reason).length === 8_500, 'all have come', 20_000);
+    expect(second.socket.readyState).toBe(second.socket.OPEN);
+    const read = numbers(second.events);
+    expect(read).toEqual(range(read[0] ?? 0, read.length));
+    publishBlocks(1, 'afterwards');
+    await second.event(({ data }) => data.reason === 'afterwards', 'it goes on');
+  }, 40_000);
+
   test('too late is told so, and then all that is left', async () => {
     const first = await stream();
     publishBlocks(1, 'old');
