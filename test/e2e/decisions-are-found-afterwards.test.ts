@@ -20,7 +20,7 @@ beforeAll(async () => {
   gateway = await openGateway({
     agents: [`{ id: echo, upstreams: ["${agent.url}"] }`],
     policy: POLICY,
-    env: { OPERATOR_API_KEY: OPERATOR_KEY },
+    env: { OPERATOR_API_KEY: OPERATOR_KEY, TRUSTED_PROXIES: '127.0.0.1' },
   });
 });
 afterAll(async () => {
@@ -136,6 +136,14 @@ describe('a page', () => {
     const { items } = (await page(filter)).body as { items: Json[] };
     const fitsBoth = /^(agent|address|from)=/.test(filter);
     expect(items.some(({ request_id }) => request_id === served)).toBe(fitsBoth);
+  });
+
+  test('by address takes any spelling of it', async () => {
+    const headers = [['x-forwarded-for', '2001:0db8::00a:7']] as const;
+    const id = idOf(await send(gateway, { method: 'GET', target: '/agents/echo/', headers }));
+    for (const spelling of ['2001:db8::a:7', '2001:DB8:0:0:0:0:A:7'])
+      expect((await listed(id, `address=${spelling}`)).address).toBe('2001:db8::a:7');
+    expect((await page('address=2001:db8::a:8')).body.items).toEqual([]);
   });
 
   test('ends where `to` says', async () => {

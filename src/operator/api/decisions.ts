@@ -1,5 +1,6 @@
 /** What was decided about requests: one by its id, or a page of those that fit. */
 import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
 import { type Static, Type } from 'typebox';
 import type { DecisionFilter, DecisionRow, DecisionRows } from '../../store/database.ts';
 import { CursorInvalid } from '../../store/errors.ts';
@@ -116,17 +117,22 @@ function statusRange(status: string | undefined): { statusMin?: number; statusMa
   return { statusMin: hundreds, statusMax: hundreds + 99 };
 }
 
+/** In the one spelling that records have. @throws OperatorError request_invalid */
+function addressOf(text: string): string {
+  if (isIP(text) === 0) throw invalid('address', 'must be an IP address');
+  return ipaddr.process(text.split('%', 1)[0] ?? '').toString();
+}
+
 /** @throws OperatorError request_invalid for what no row can fit */
 function filterOf(query: Static<typeof Query>): DecisionFilter {
   const { caller, agent, address, code, effect, rule, status } = query;
-  if (address !== undefined && isIP(address) === 0) throw invalid('address', 'must be an IP address');
   const fromMs = readInstant(query.from);
   const toMs = readInstant(query.to);
   if (fromMs !== null && toMs !== null && fromMs >= toMs) throw invalid('to', 'must be later than `from`');
   return {
     ...(caller === undefined ? {} : { did: caller }),
     ...(agent === undefined ? {} : { agentId: agent }),
-    ...(address === undefined ? {} : { address }),
+    ...(address === undefined ? {} : { address: addressOf(address) }),
     ...(code === undefined ? {} : { code }),
     ...(effect === undefined ? {} : { effect }),
     ...(rule === undefined ? {} : { ruleId: rule }),
