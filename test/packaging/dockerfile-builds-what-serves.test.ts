@@ -81,7 +81,7 @@ describe('what is built by its lines', () => {
     );
     expect(development.length).toBeGreaterThan(10);
     expect(development.filter(has)).toEqual([]);
-    expect(existsSync(join(image.folder, 'src'))).toBe(false);
+    expect(existsSync(join(image.folder, 'src/app.ts'))).toBe(false);
   });
 
   test.skipIf(process.getuid?.() !== 0)('can be written by its user in one place only', () => {

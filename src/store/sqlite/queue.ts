@@ -1,5 +1,4 @@
 /** Calls on their way to the thread: one batch is with it, the others wait for that to come back. */
-import { once } from 'node:events';
 import type { Worker } from 'node:worker_threads';
 import type { Result, Statement } from '../executor.ts';
 import { type Fault, faultError } from '../faults.ts';
@@ -108,7 +107,8 @@ async function close(state: State): Promise<void> {
   const worker = state.attached?.worker;
   if (worker === undefined) return;
   state.attached = null;
-  const exited = once(worker, 'exit');
+  // Not `once` of node:events, which rejects for a thread that fails on its way out: it has ended all the same.
+  const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   worker.postMessage({ close: true } satisfies ToThread);
   await exited;
 }

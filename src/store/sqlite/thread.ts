@@ -16,6 +16,8 @@ const post = (message: FromThread): void => port.postMessage(message);
 function serve(database: DatabaseSync): void {
   const batches = createBatches(database, file);
   port?.on('message', (message: ToThread) => {
+    // Sent before the other side heard that the file is gone: it has answered its callers by itself.
+    if (!database.isOpen) return;
     if ('close' in message) {
       // The last one to close a file writes its log back and removes it.
       database.close();
