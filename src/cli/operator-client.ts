@@ -191,6 +191,12 @@ export function textOf(value: unknown, name: string, none = '-'): string {
     : none;
 }
 
+/** A column of a table that shows that member. */
+export const member =
+  (name: string) =>
+  (value: unknown): string =>
+    textOf(value, name);
+
 function refusalOf(status: number, problem: unknown): CliError {
   if (problem === null)
     return new CliError('answer_unreadable', `it answered ${status} without a problem document`);

@@ -5,23 +5,45 @@ import { readText } from '../files.ts';
 import { command, runs, type Shell } from '../frame.ts';
 import {
   asksGateway,
-  listed,
+  member,
   memberOf,
   type OperatorOptions,
   operatorClient,
   textOf,
 } from '../operator-client.ts';
-import { flattened, pairs, table } from '../text.ts';
-import { type Limited, limitOption } from './limit.ts';
+import { flattened, pairs } from '../text.ts';
+import { listOf, removalOf } from './resources.ts';
 
 export function agentsCommand(shell: Shell): Command {
   return new Command('agents')
     .description('list, add, change and remove the agents behind the gateway')
-    .addCommand(listCommand(shell))
+    .addCommand(
+      listOf(shell, {
+        summary: 'the agents that are served',
+        example: 'sage agents list',
+        path: '/v1/agents',
+        columns: [
+          { title: 'AGENT', text: member('id') },
+          { title: 'FROM', text: member('source') },
+          { title: 'CALLERS', text: member('authentication') },
+          { title: 'UPSTREAMS', text: upstreamsOf },
+        ],
+        mark: (agent) => (memberOf(agent, 'shadowed') === true ? '!' : '+'),
+        none: 'no agents',
+      }),
+    )
     .addCommand(showCommand(shell))
     .addCommand(addCommand(shell))
     .addCommand(setCommand(shell))
-    .addCommand(removeCommand(shell));
+    .addCommand(
+      removalOf(shell, {
+        name: 'remove',
+        summary: 'stop serving an agent that was added',
+        example: 'sage agents remove weather',
+        path: '/v1/agents',
+        done: ['removed', 'is no longer served'],
+      }),
+    );
 }
 
 function upstreamsOf(agent: unknown): string {
@@ -31,36 +53,6 @@ function upstreamsOf(agent: unknown): string {
         .map((entry) => (typeof entry === 'string' ? entry : textOf(entry, 'url', textOf(entry, 'origin'))))
         .join(' ')
     : '';
-}
-
-function listCommand(shell: Shell): Command {
-  const made = limitOption(
-    asksGateway(
-      command('list', 'the agents that are served', ['sage agents list', 'sage agents list --json']),
-    ),
-  );
-  return runs<OperatorOptions & Limited>(shell, made, async (frame, options) => {
-    const { items, more } = await listed(await operatorClient(frame, options), '/v1/agents', options.limit);
-    const text = (name: string) => (agent: unknown) => textOf(agent, name);
-    return {
-      data: { items, more },
-      lines: (pen) =>
-        table(
-          items,
-          {
-            columns: [
-              { title: 'AGENT', text: text('id') },
-              { title: 'FROM', text: text('source') },
-              { title: 'CALLERS', text: text('authentication') },
-              { title: 'UPSTREAMS', text: upstreamsOf },
-            ],
-            mark: (agent) => (memberOf(agent, 'shadowed') === true ? '!' : '+'),
-            none: 'no agents',
-          },
-          pen,
-        ),
-    };
-  });
 }
 
 function showCommand(shell: Shell): Command {
@@ -149,15 +141,4 @@ function setCommand(shell: Shell): Command {
       return { data: body, lines: (pen) => [`${pen.mark('+')} ${id} is changed`] };
     },
   );
-}
-
-function removeCommand(shell: Shell): Command {
-  const made = asksGateway(
-    command('remove', 'stop serving an agent that was added', ['sage agents remove weather']),
-  ).argument('<id>');
-  return runs<OperatorOptions>(shell, made, async (frame, options, [id = '']) => {
-    const client = await operatorClient(frame, options);
-    await client('DELETE', `/v1/agents/${encodeURIComponent(id)}`);
-    return { data: { id, removed: true }, lines: (pen) => [`${pen.mark('+')} ${id} is no longer served`] };
-  });
 }

@@ -5,53 +5,46 @@ import { type Answer, command, type Frame, runs, type Shell } from '../frame.ts'
 import { wholeNumber } from '../numbers.ts';
 import {
   asksGateway,
-  listed,
+  member,
   memberOf,
   type OperatorOptions,
   operatorClient,
   type Reply,
   textOf,
 } from '../operator-client.ts';
-import { table } from '../text.ts';
-import { type Limited, limitOption } from './limit.ts';
+import { listOf, removalOf } from './resources.ts';
 
 export function keysCommand(shell: Shell): Command {
   return new Command('keys')
     .description("make, rotate and revoke operators' API keys")
-    .addCommand(listCommand(shell))
+    .addCommand(
+      listOf(shell, {
+        summary: 'the keys, without their secrets',
+        example: 'sage keys list',
+        path: '/v1/api-keys',
+        columns: [
+          { title: 'ID', text: member('id') },
+          { title: 'NAME', text: member('name') },
+          { title: 'ROLE', text: member('role') },
+          { title: 'EXPIRES', text: member('expires_at') },
+          { title: 'LAST USED', text: member('last_used_at') },
+          { title: 'REVOKED', text: member('revoked_at') },
+        ],
+        mark: (row) => (typeof memberOf(row, 'revoked_at') === 'string' ? '-' : '+'),
+        none: 'no keys but OPERATOR_API_KEY',
+      }),
+    )
     .addCommand(createCommand(shell))
     .addCommand(rotateCommand(shell))
-    .addCommand(revokeKeyCommand(shell));
-}
-
-function listCommand(shell: Shell): Command {
-  const made = limitOption(
-    asksGateway(command('list', 'the keys, without their secrets', ['sage keys list'])),
-  );
-  return runs<OperatorOptions & Limited>(shell, made, async (frame, options) => {
-    const { items, more } = await listed(await operatorClient(frame, options), '/v1/api-keys', options.limit);
-    const text = (name: string) => (row: unknown) => textOf(row, name);
-    return {
-      data: { items, more },
-      lines: (pen) =>
-        table(
-          items,
-          {
-            columns: [
-              { title: 'ID', text: text('id') },
-              { title: 'NAME', text: text('name') },
-              { title: 'ROLE', text: text('role') },
-              { title: 'EXPIRES', text: text('expires_at') },
-              { title: 'LAST USED', text: text('last_used_at') },
-              { title: 'REVOKED', text: text('revoked_at') },
-            ],
-            mark: (row) => (typeof memberOf(row, 'revoked_at') === 'string' ? '-' : '+'),
-            none: 'no keys but OPERATOR_API_KEY',
-          },
-          pen,
-        ),
-    };
-  });
+    .addCommand(
+      removalOf(shell, {
+        name: 'revoke',
+        summary: 'end a key now, on every node',
+        example: 'sage keys revoke sage_1f0c2d3e4b',
+        path: '/v1/api-keys',
+        done: ['revoked', 'is revoked'],
+      }),
+    );
 }
 
 interface Secret {
@@ -124,7 +117,7 @@ function rotateCommand(shell: Shell): Command {
   const made = outOption(
     asksGateway(
       command('rotate', 'give a key a new secret; the old one lives on for a while', [
-        'sage keys rotate k7f3a --grace 3600 --out new.key',
+        'sage keys rotate sage_1f0c2d3e4b --grace 3600 --out new.key',
       ]),
     ),
   )
@@ -140,15 +133,4 @@ function rotateCommand(shell: Shell): Command {
       return withSecret(frame, options, () => client('POST', path, call));
     },
   );
-}
-
-function revokeKeyCommand(shell: Shell): Command {
-  const made = asksGateway(
-    command('revoke', 'end a key now, on every node', ['sage keys revoke k7f3a']),
-  ).argument('<id>');
-  return runs<OperatorOptions>(shell, made, async (frame, options, [id = '']) => {
-    const client = await operatorClient(frame, options);
-    await client('DELETE', `/v1/api-keys/${encodeURIComponent(id)}`);
-    return { data: { id, revoked: true }, lines: (pen) => [`${pen.mark('+')} ${id} is revoked`] };
-  });
 }

@@ -5,14 +5,14 @@ import { readText } from '../files.ts';
 import { command, runs, type Shell } from '../frame.ts';
 import {
   asksGateway,
-  listed,
+  member,
   memberOf,
   type OperatorOptions,
   operatorClient,
   textOf,
 } from '../operator-client.ts';
-import { pairs, plain, table } from '../text.ts';
-import { type Limited, limitOption } from './limit.ts';
+import { pairs, plain } from '../text.ts';
+import { listOf } from './resources.ts';
 
 export function policyCommand(shell: Shell): Command {
   return new Command('policy')
@@ -21,7 +21,22 @@ export function policyCommand(shell: Shell): Command {
     .addCommand(validateCommand(shell))
     .addCommand(replaceCommand(shell))
     .addCommand(resetCommand(shell))
-    .addCommand(historyCommand(shell));
+    .addCommand(
+      listOf(shell, {
+        name: 'history',
+        summary: 'the policies that were put in force, newest first',
+        example: 'sage policy history',
+        path: '/v1/policy/revisions',
+        columns: [
+          { title: 'SEQUENCE', text: member('sequence') },
+          { title: 'REVISION', text: member('revision') },
+          { title: 'WHEN', text: member('created_at') },
+          { title: 'BY', text: member('created_by') },
+          { title: 'NOTE', text: member('note') },
+        ],
+        none: 'none was put in force by the API',
+      }),
+    );
 }
 
 const shownMembers = ['revision', 'name', 'rules', 'source', 'sequence', 'updated_at', 'updated_by'];
@@ -110,36 +125,5 @@ function resetCommand(shell: Shell): Command {
     const client = await operatorClient(frame, options);
     const { body } = await client('DELETE', '/v1/policy');
     return { data: body, lines: (pen) => [`${pen.mark('+')} sage.yaml decides again`] };
-  });
-}
-
-function historyCommand(shell: Shell): Command {
-  const made = limitOption(
-    asksGateway(
-      command('history', 'the policies that were put in force, newest first', ['sage policy history']),
-    ),
-  );
-  return runs<OperatorOptions & Limited>(shell, made, async (frame, options) => {
-    const client = await operatorClient(frame, options);
-    const { items, more } = await listed(client, '/v1/policy/revisions', options.limit);
-    const text = (name: string) => (row: unknown) => textOf(row, name);
-    return {
-      data: { items, more },
-      lines: (pen) =>
-        table(
-          items,
-          {
-            columns: [
-              { title: 'SEQUENCE', text: text('sequence') },
-              { title: 'REVISION', text: text('revision') },
-              { title: 'WHEN', text: text('created_at') },
-              { title: 'BY', text: text('created_by') },
-              { title: 'NOTE', text: text('note') },
-            ],
-            none: 'none was put in force by the API',
-          },
-          pen,
-        ),
-    };
   });
 }

@@ -3,21 +3,43 @@ import { Command } from 'commander';
 import { command, runs, type Shell } from '../frame.ts';
 import {
   asksGateway,
-  listed,
+  member,
   memberOf,
   type OperatorOptions,
   operatorClient,
   textOf,
 } from '../operator-client.ts';
-import { table } from '../text.ts';
-import { type Limited, limitOption } from './limit.ts';
+import { listOf, removalOf } from './resources.ts';
 
 export function revokeCommand(shell: Shell): Command {
   return new Command('revoke')
     .description('deny a caller whatever its DID document says')
     .addCommand(addCommand(shell))
-    .addCommand(listCommand(shell))
-    .addCommand(liftCommand(shell));
+    .addCommand(
+      listOf(shell, {
+        summary: 'who is denied',
+        example: 'sage revoke list',
+        path: '/v1/revocations',
+        columns: [
+          { title: 'ID', text: member('id') },
+          { title: 'DENIED', text: (row) => textOf(row, 'key_id', textOf(row, 'did')) },
+          { title: 'SINCE', text: member('created_at') },
+          { title: 'UNTIL', text: member('expires_at') },
+          { title: 'BY', text: member('created_by') },
+          { title: 'REASON', text: member('reason') },
+        ],
+        none: 'nobody is denied',
+      }),
+    )
+    .addCommand(
+      removalOf(shell, {
+        name: 'lift',
+        summary: 'end a denial',
+        example: 'sage revoke lift 8c5f0f0e-5f4a-4c8e-9a57-3f5f3f6b7a10',
+        path: '/v1/revocations',
+        done: ['lifted', 'is lifted'],
+      }),
+    );
 }
 
 function addCommand(shell: Shell): Command {
@@ -52,46 +74,4 @@ function addCommand(shell: Shell): Command {
       };
     },
   );
-}
-
-function listCommand(shell: Shell): Command {
-  const made = limitOption(asksGateway(command('list', 'who is denied', ['sage revoke list'])));
-  return runs<OperatorOptions & Limited>(shell, made, async (frame, options) => {
-    const { items, more } = await listed(
-      await operatorClient(frame, options),
-      '/v1/revocations',
-      options.limit,
-    );
-    const text = (name: string) => (row: unknown) => textOf(row, name);
-    return {
-      data: { items, more },
-      lines: (pen) =>
-        table(
-          items,
-          {
-            columns: [
-              { title: 'ID', text: text('id') },
-              { title: 'DENIED', text: (row) => textOf(row, 'key_id', textOf(row, 'did')) },
-              { title: 'SINCE', text: text('created_at') },
-              { title: 'UNTIL', text: text('expires_at') },
-              { title: 'BY', text: text('created_by') },
-              { title: 'REASON', text: text('reason') },
-            ],
-            none: 'nobody is denied',
-          },
-          pen,
-        ),
-    };
-  });
-}
-
-function liftCommand(shell: Shell): Command {
-  const made = asksGateway(
-    command('lift', 'end a denial', ['sage revoke lift 01M7YSDPRFRK5PAD26WC4PR07T']),
-  ).argument('<id>');
-  return runs<OperatorOptions>(shell, made, async (frame, options, [id = '']) => {
-    const client = await operatorClient(frame, options);
-    await client('DELETE', `/v1/revocations/${encodeURIComponent(id)}`);
-    return { data: { id, lifted: true }, lines: (pen) => [`${pen.mark('+')} ${id} is lifted`] };
-  });
 }
