@@ -5,7 +5,7 @@ const SECRET_SHAPES = [
   // The private member of a JWK.
   /"d"\s*:\s*"/,
   // An API key of this gateway.
-  /\bsage_[a-z0-9]{4,}\.[\w-]{20,}/,
+  /\bsage_[\w-]{4,}\.[\w-]{20,}/,
   // Credentials in a URL.
   /^(?:--[\w-]+=)?[a-z]+:\/\/[^/\s@]*:[^/\s@]+@/i,
   /^(?:--api-key|--key|--token|--secret|--password)(?:=|$)/,

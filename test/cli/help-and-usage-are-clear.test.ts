@@ -83,7 +83,7 @@ describe('what is not understood ends with exit code 2', () => {
 });
 
 describe('a secret on the command line is refused unheard, and not repeated', () => {
-  const secret = `sage_k7f3ab2c.${'Zq8'.repeat(12)}`;
+  const secret = `sage_c450Dy-AEKC4.${'Zq8'.repeat(12)}`;
   test.each([
     ['an API key', ['status', '--url', 'http://127.0.0.1:1', secret]],
     ['an option that would hold one', ['status', '--api-key', secret]],
