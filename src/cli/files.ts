@@ -16,9 +16,23 @@ import { CliError } from './errors.ts';
 const FILE_BYTES_MAX = 64 * 1024 * 1024;
 const CHUNK_BYTES = 65_536;
 const OTHERS = 0o077;
+/** Between two looks at a pipe whose writer is slower than we are: not felt, and no busy loop. */
+const PIPE_WAIT_MS = 10;
 
 function reason(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+}
+
+/** One read. A pipe may have been made non-blocking, and then has nothing yet (EAGAIN) where others would wait. */
+function readChunk(file: number, chunk: Buffer): number {
+  for (;;) {
+    try {
+      return readSync(file, chunk);
+    } catch (error) {
+      if (reason(error) !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PIPE_WAIT_MS);
+    }
+  }
 }
 
 /** All of an open file or pipe. @throws Error `too large` */
@@ -27,7 +41,7 @@ function readOpen(file: number): Buffer {
   let bytes = 0;
   for (;;) {
     const chunk = Buffer.alloc(CHUNK_BYTES);
-    const read = readSync(file, chunk);
+    const read = readChunk(file, chunk);
     if (read === 0) return Buffer.concat(chunks, bytes);
     bytes += read;
     if (bytes > FILE_BYTES_MAX) throw Object.assign(new Error(), { code: 'too large' });

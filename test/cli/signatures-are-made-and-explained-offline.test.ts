@@ -1,7 +1,7 @@
 import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { folderOf, sage, sageJson } from './support.ts';
+import { folderOf, sage, sageJson, start } from './support.ts';
 
 const folder = folderOf('sign');
 const file = (name: string): string => join(folder, name);
@@ -113,6 +113,16 @@ describe('sign', () => {
 });
 
 describe('verify', () => {
+  test('waits for a writer that is slower than it is', async () => {
+    const message = await signedMessage();
+    const child = start(['verify', '-'], { folder });
+    const ended = new Promise((resolve) => child.once('close', resolve));
+    // Longer than the command takes to come to its first read.
+    for (let turn = 0; turn < 3; turn += 1) await sage(['--version']);
+    child.stdin.on('error', () => undefined).end(message);
+    expect(await ended).toBe(0);
+  });
+
   test('shows the base and every step of a good one', async () => {
     const { code, data } = await sageJson(['verify'], { folder, input: await signedMessage() });
     expect(code).toBe(0);
