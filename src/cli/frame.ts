@@ -168,8 +168,8 @@ export function printFailure(shell: Shell, name: string, thrown: unknown, json: 
     );
   } else {
     const more = faults.map((fault) => `    ${plain(fault)}`);
-    if (gateway?.requestId)
-      more.push(`    request ${plain(gateway.requestId)}: sage explain ${plain(gateway.requestId)}`);
+    // Without a hint at "sage explain": it knows callers' requests, and no decision tells of an operator's own.
+    if (gateway?.requestId) more.push(`    request ${plain(gateway.requestId)}`);
     const text = code === 'internal' ? message : message.split('\n').map(plain).join('\n');
     shell.err.write(`${[`${pen.mark('-')} ${text}`, ...more].join('\n')}\n`);
   }

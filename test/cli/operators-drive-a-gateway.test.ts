@@ -69,6 +69,7 @@ test('agents are listed, added, changed and removed', async () => {
   const gone = await run('agents', 'show', 'more');
   expect(gone.code).toBe(6);
   expect(gone.err).toMatch(/^\[-\] .*\[resource_unknown\]$/m);
+  expect(gone.err).toMatch(/^ {4}request \w+$/m);
 });
 
 test('a fault of an entry is told with its place', async () => {
