@@ -8,6 +8,7 @@ import { sendContinue } from './gateway/listener/continue.ts';
 import { type RequestTarget, readTarget } from './gateway/listener/target.ts';
 import { Refused } from './gateway/refusal.ts';
 import type { Identify, SignerChecks } from './operator/access/signed.ts';
+import type { DenyList } from './trust/did/deny-list.ts';
 import { parseKeyId } from './trust/did/did-url.ts';
 import { requestView } from './trust/wire/message.ts';
 import { selectSignature } from './trust/wire/signature-input.ts';
@@ -30,11 +31,13 @@ async function admit(app: FastifyInstance, address: string, now: () => number): 
 /**
  * @param addressOf whose failures are counted together
  * @param now milliseconds since the epoch
+ * @param denied asked for as long as what the request opened lives
  */
 export function identifyOperator(
   app: FastifyInstance,
   addressOf: (request: FastifyRequest) => string,
   now: () => number,
+  denied: Pick<DenyList, 'why'>,
 ): Identify {
   const prove = async (
     request: FastifyRequest,
@@ -54,7 +57,7 @@ export function identifyOperator(
       nonceDownPolicy: 'refuse',
       onChecked: () => undefined,
       onIdentified(caller) {
-        checks.proven(caller.did, caller.validUntilMs);
+        checks.proven(caller.did, caller.validUntilMs, () => denied.why(caller.did, caller.keyId) !== null);
         sendContinue(req, res);
       },
     });

@@ -3,6 +3,7 @@ import { openGateway, type TestGateway, until } from '../support/gateway.ts';
 import { type Call, type Caller, type Fields, newCaller, signed } from './support/callers.ts';
 import { send, TRANSPORTS } from './support/clients.ts';
 import { OPERATOR_KEY, operate } from './support/operator.ts';
+import { openStream } from './support/stream.ts';
 
 const [operator, viewer, stranger] = [newCaller(), newCaller(), newCaller()];
 const agents = ['{ id: echo, upstreams: ["http://127.0.0.1:9"] }'];
@@ -94,6 +95,16 @@ test('the list counts as it is written now', async () => {
     'the new operator is known',
   );
   expect((await ask(operator, 'GET', '/v1/agents')).status).toBe(401);
+});
+
+test('an operator who is denied loses the stream that is open', async () => {
+  await using own = await openGateway({ agents, more: operators(BOTH) });
+  const { headers = [] } = signed(viewer, own.origin, call('GET', '/v1/stream'));
+  using client = openStream(own, { key: null, headers: Object.fromEntries(headers) });
+  expect((await client.opened).status).toBe(101);
+  const deny = signed(operator, own.origin, call('POST', '/v1/revocations', { did: viewer.did }));
+  expect((await send(own, deny)).status).toBe(201);
+  expect(await client.closed).toMatchObject({ code: 1008 });
 });
 
 test('without operators a signature opens nothing, and a key beside it decides', async () => {

@@ -19,8 +19,12 @@ declare module 'fastify' {
 export interface SignerChecks {
   /** Told whose key the request names, before anything is looked up for it; throws to refuse. */
   claimed(did: string): void;
-  /** Told who has signed, before the body is waited for; throws to refuse. @param validUntilMs of the key */
-  proven(did: string, validUntilMs: number): void;
+  /**
+   * Told who has signed, before the body is waited for; throws to refuse.
+   * @param validUntilMs of the key
+   * @param denied whether an operator has denied the DID or its key since
+   */
+  proven(did: string, validUntilMs: number, denied: () => boolean): void;
 }
 
 /** Proves a signed request. @returns its proven body, or null when it has none @throws an error with a `kind` */
@@ -39,7 +43,7 @@ export function signedBy(identify: Identify, operators: () => readonly Operator[
   const roleOf = (did: string): Role | null =>
     operators().find((operator) => operator.did === did)?.role ?? null;
 
-  const principalFor = (did: string, validUntilMs: number): Principal => {
+  const principalFor = (did: string, validUntilMs: number, denied: () => boolean): Principal => {
     const role = roleOf(did);
     if (role === null) throw new OperatorError('operator_unauthenticated');
     return {
@@ -48,7 +52,7 @@ export function signedBy(identify: Identify, operators: () => readonly Operator[
       role,
       scopes: scopesFor(role, null),
       expiresAtMs: validUntilMs,
-      stands: (nowMs) => nowMs < validUntilMs && roleOf(did) === role,
+      stands: (nowMs) => nowMs < validUntilMs && roleOf(did) === role && !denied(),
     };
   };
 
@@ -59,8 +63,8 @@ export function signedBy(identify: Identify, operators: () => readonly Operator[
       claimed(did) {
         if (roleOf(did) === null) throw new OperatorError('operator_unauthenticated');
       },
-      proven(did, validUntilMs) {
-        principal = principalFor(did, validUntilMs);
+      proven(did, validUntilMs, denied) {
+        principal = principalFor(did, validUntilMs, denied);
         admit(principal);
       },
     });
