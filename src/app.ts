@@ -197,7 +197,7 @@ async function registerPath(
       oidc: env.oidc,
       clockSkewSeconds: env.clockSkewSeconds,
       operators: () => parts.config.operators,
-      identify: identifyOperator(app, addressOf, now, parts.keys.denied),
+      identify: identifyOperator(app, addressOf, now, parts.keys),
       proceed: ({ raw }, reply) => sendContinue(raw, reply.raw),
     },
     document: { version: VERSION, origins: () => app.identity.origins() },

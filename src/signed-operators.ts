@@ -8,8 +8,9 @@ import { sendContinue } from './gateway/listener/continue.ts';
 import { type RequestTarget, readTarget } from './gateway/listener/target.ts';
 import { Refused } from './gateway/refusal.ts';
 import type { Identify, SignerChecks } from './operator/access/signed.ts';
-import type { DenyList } from './trust/did/deny-list.ts';
 import { parseKeyId } from './trust/did/did-url.ts';
+import type { Resolver } from './trust/did/resolver.ts';
+import type { KeySource } from './trust/key-source.ts';
 import { requestView } from './trust/wire/message.ts';
 import { selectSignature } from './trust/wire/signature-input.ts';
 
@@ -29,16 +30,35 @@ async function admit(app: FastifyInstance, address: string, now: () => number): 
 }
 
 /**
+ * Whether the keys of a DID have changed since it was asked first: what an operator opened ends then, and is opened
+ * again with a new signature by who still may. Only operators' DIDs are kept, and `sage.yaml` bounds those.
+ */
+function createChanges(resolver: Pick<Resolver, 'onRevoked'>): (did: string) => () => boolean {
+  const changes = new Map<string, number>();
+  let ofAll = 0;
+  resolver.onRevoked((did) => {
+    if (did === null) ofAll++;
+    else if (changes.has(did)) changes.set(did, (changes.get(did) ?? 0) + 1);
+  });
+  return (did) => {
+    if (!changes.has(did)) changes.set(did, 0);
+    const [then, allThen] = [changes.get(did), ofAll];
+    return () => changes.get(did) !== then || (ofAll !== allThen && did.startsWith('did:sage:'));
+  };
+}
+
+/**
  * @param addressOf whose failures are counted together
  * @param now milliseconds since the epoch
- * @param denied asked for as long as what the request opened lives
+ * @param keys asked for as long as what the request opened lives
  */
 export function identifyOperator(
   app: FastifyInstance,
   addressOf: (request: FastifyRequest) => string,
   now: () => number,
-  denied: Pick<DenyList, 'why'>,
+  { denied, resolver }: Pick<KeySource, 'denied' | 'resolver'>,
 ): Identify {
+  const changesOf = createChanges(resolver);
   const prove = async (
     request: FastifyRequest,
     res: Parameters<typeof sendContinue>[1],
@@ -57,7 +77,9 @@ export function identifyOperator(
       nonceDownPolicy: 'refuse',
       onChecked: () => undefined,
       onIdentified(caller) {
-        checks.proven(caller.did, caller.validUntilMs, () => denied.why(caller.did, caller.keyId) !== null);
+        const { did, keyId, validUntilMs } = caller;
+        const changed = changesOf(did);
+        checks.proven(did, validUntilMs, () => changed() || denied.why(did, keyId) !== null);
         sendContinue(req, res);
       },
     });

@@ -58,6 +58,7 @@ export function createProgram(shell: Shell, json: boolean): Command {
   ];
   for (const declare of commands) program.addCommand(declare(shell));
   program.addCommand(completionCommand(shell, () => program));
+  for (const group of program.commands) group.helpOption('--help', 'print this');
   return program;
 }
 

@@ -172,6 +172,8 @@ describe('nobody hands out more than he has', () => {
       'operator_forbidden',
     );
     expect((await by({ name: 'x', role: 'viewer', scopes: ['agents:read'] })).status).toBe(201);
+    const revoked = await ask('DELETE', `/v1/api-keys/${admin.id}`, { key: narrow.key });
+    expect([revoked.status, revoked.body.code]).toEqual([403, 'operator_forbidden']);
     const rotated = await ask('POST', `/v1/api-keys/${admin.id}/rotate`, { key: narrow.key });
     expect(rotated.body.code).toBe('operator_forbidden');
     expect(await statusWith(admin.key)).toBe(200);

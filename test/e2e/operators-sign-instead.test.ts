@@ -1,6 +1,15 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openGateway, type TestGateway, until } from '../support/gateway.ts';
-import { type Call, type Caller, type Fields, newCaller, signed } from './support/callers.ts';
+import { startChain } from '../trust/chain/fixture.ts';
+import {
+  type Call,
+  type Caller,
+  type Fields,
+  newCaller,
+  registerCaller,
+  settle,
+  signed,
+} from './support/callers.ts';
 import { send, TRANSPORTS } from './support/clients.ts';
 import { OPERATOR_KEY, operate } from './support/operator.ts';
 import { openStream } from './support/stream.ts';
@@ -105,6 +114,28 @@ test('an operator who is denied loses the stream that is open', async () => {
   const deny = signed(operator, own.origin, call('POST', '/v1/revocations', { did: viewer.did }));
   expect((await send(own, deny)).status).toBe(201);
   expect(await client.closed).toMatchObject({ code: 1008 });
+});
+
+test('an operator whose key is revoked on chain loses it too', async () => {
+  await using chain = await startChain();
+  const onChain = await registerCaller(chain);
+  await settle(chain.anvil);
+  await using own = await openGateway({
+    agents,
+    more: `${operators([`"${onChain.did}"`])}
+chains: [{ id: 31337, registries: [{ address: "${chain.registry}" }], finality: safe }]`,
+    env: { CHAIN_RPC_URLS: chain.anvil.wsUrl },
+  });
+  const open = () => {
+    const { headers = [] } = signed(onChain, own.origin, call('GET', '/v1/stream'));
+    return openStream(own, { key: null, headers: Object.fromEntries(headers) });
+  };
+  using client = open();
+  expect((await client.opened).status).toBe(101);
+  await chain.owner.revokeKey(onChain.agentId, 'key-1');
+  expect(await client.closed).toMatchObject({ code: 1008 });
+  using again = open();
+  expect((await again.opened).status).toBe(401);
 });
 
 test('without operators a signature opens nothing, and a key beside it decides', async () => {

@@ -77,10 +77,10 @@ export async function openAccess(options: AccessOptions, parts: AccessParts): Pr
     adminWithout(keyId) {
       if (apiKey !== null || oidc !== null || openOnLoopback) return true;
       if (operators().some(({ role }) => role === 'admin')) return true;
-      // One that expires is somebody's plan; one whose scopes leave the keys out cannot make another.
+      // One that is narrowed cannot make another that may all; one that expires leaves nobody behind.
       const others = keys?.live(now()).filter(({ id }) => id !== keyId) ?? [];
       return others.some(
-        ({ role, scopes }) => role === 'admin' && (scopes === null || scopes.includes('keys:write')),
+        ({ role, scopes, expiresAtMs }) => role === 'admin' && scopes === null && expiresAtMs === null,
       );
     },
     close: async () => keys?.close(),

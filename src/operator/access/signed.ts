@@ -22,9 +22,9 @@ export interface SignerChecks {
   /**
    * Told who has signed, before the body is waited for; throws to refuse.
    * @param validUntilMs of the key
-   * @param denied whether an operator has denied the DID or its key since
+   * @param withdrawn whether the DID's keys have changed since, or an operator has denied it or its key
    */
-  proven(did: string, validUntilMs: number, denied: () => boolean): void;
+  proven(did: string, validUntilMs: number, withdrawn: () => boolean): void;
 }
 
 /** Proves a signed request. @returns its proven body, or null when it has none @throws an error with a `kind` */
@@ -43,7 +43,7 @@ export function signedBy(identify: Identify, operators: () => readonly Operator[
   const roleOf = (did: string): Role | null =>
     operators().find((operator) => operator.did === did)?.role ?? null;
 
-  const principalFor = (did: string, validUntilMs: number, denied: () => boolean): Principal => {
+  const principalFor = (did: string, validUntilMs: number, withdrawn: () => boolean): Principal => {
     const role = roleOf(did);
     if (role === null) throw new OperatorError('operator_unauthenticated');
     return {
@@ -52,7 +52,7 @@ export function signedBy(identify: Identify, operators: () => readonly Operator[
       role,
       scopes: scopesFor(role, null),
       expiresAtMs: validUntilMs,
-      stands: (nowMs) => nowMs < validUntilMs && roleOf(did) === role && !denied(),
+      stands: (nowMs) => nowMs < validUntilMs && roleOf(did) === role && !withdrawn(),
     };
   };
 
@@ -63,8 +63,8 @@ export function signedBy(identify: Identify, operators: () => readonly Operator[
       claimed(did) {
         if (roleOf(did) === null) throw new OperatorError('operator_unauthenticated');
       },
-      proven(did, validUntilMs, denied) {
-        principal = principalFor(did, validUntilMs, denied);
+      proven(did, validUntilMs, withdrawn) {
+        principal = principalFor(did, validUntilMs, withdrawn);
         admit(principal);
       },
     });

@@ -270,6 +270,7 @@ export function apiKeyRoutes(app: OperatorApp, ports: ApiKeyPorts): void {
       checkReachesAll(ports);
       const { id } = request.params;
       const row = await rowOf(ports.rows, id);
+      checkWithin(principalOf(request), row.role, row.scopes);
       if (row.role === 'admin' && row.revokedAtMs === null && !ports.adminWithout(id))
         throw new OperatorError('last_admin');
       await ports.keys.revoke(id, ports.now());
