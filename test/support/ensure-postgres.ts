@@ -9,6 +9,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
@@ -39,14 +40,28 @@ interface Link {
   readonly target: string;
 }
 
+function linksOf(from: string): readonly Link[] {
+  return JSON.parse(readFileSync(join(from, 'native', 'pg-symlinks.json'), 'utf8')) as Link[];
+}
+
+/** Paths are given below `native`; all of them stand in one folder. */
+const placeOf = (folder: string, { target }: Link): string => join(folder, target.replace(/^native\//, ''));
+
 function hydrate(from: string, folder: string): void {
-  cpSync(join(from, 'native'), folder, { recursive: true });
-  const links = JSON.parse(readFileSync(join(from, 'native', 'pg-symlinks.json'), 'utf8')) as Link[];
-  for (const { source, target } of links) {
-    // Paths are given below `native`; all of them stand in one folder.
-    const link = join(folder, target.replace(/^native\//, ''));
-    if (!existsSync(link)) symlinkSync(basename(source), link);
+  // As they are: where npm has made the links, following them would lead back to the checkout, which may be gone one day.
+  cpSync(join(from, 'native'), folder, { recursive: true, verbatimSymlinks: true });
+  for (const link of linksOf(from)) {
+    if (!existsSync(placeOf(folder, link))) symlinkSync(basename(link.source), placeOf(folder, link));
   }
+}
+
+/** Whether every library that is asked for by a link is in the copy itself. */
+function isWhole(from: string, folder: string): boolean {
+  const inside = `${realpathSync(folder)}/`;
+  return linksOf(from).every((link) => {
+    const place = placeOf(folder, link);
+    return existsSync(place) && realpathSync(place).startsWith(inside);
+  });
 }
 
 /**
@@ -67,7 +82,8 @@ export function ensurePostgres(): string | null {
   if (existsSync(folder)) {
     // A name that can be foreseen may have been taken by another user, whose programs are not run.
     if (statSync(folder).uid !== uid) throw new Error(`postgres: ${folder} belongs to somebody else`);
-    return folder;
+    if (isWhole(from, folder)) return folder;
+    rmSync(folder, { recursive: true, force: true });
   }
   const made = mkdtempSync(`${folder}.`);
   hydrate(from, join(made, 'native'));
