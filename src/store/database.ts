@@ -102,10 +102,8 @@ export interface RevocationRow {
 }
 
 export interface RevocationRows {
-  /** Oldest first, those of one moment by id. */
+  /** Oldest first, those of one moment by id; every node keeps them all in memory, and shows them from there. */
   all(): Promise<readonly RevocationRow[]>;
-  list(page: PageRequest): Promise<Page<RevocationRow>>;
-  get(id: string): Promise<RevocationRow | null>;
   /** @throws RowExists for an id, or for a DID and key that are denied already */
   insert(row: RevocationRow): Promise<void>;
   /** @throws RowMissing */

@@ -18,7 +18,7 @@ async function ask(path: string, init: RequestInit = {}) {
 
 describe('what is not served', () => {
   test('is unknown, whatever it carries', async () => {
-    for (const path of ['/v1/nothing', '/v1/agents/x/y/z', '/v1/']) {
+    for (const path of ['/v1/nothing', '/v1/agents/x/y/z', '/v1/', `/v1/agents/${'x'.repeat(300)}`]) {
       const { response, body } = await ask(path);
       expect([response.status, body.code], path).toEqual([404, 'resource_unknown']);
       expect(response.headers.get('content-type')).toBe('application/problem+json');

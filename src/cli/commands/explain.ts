@@ -1,7 +1,7 @@
 /** `sage explain`: the story of one request. */
 import type { Command } from 'commander';
 import { command, runs, type Shell } from '../frame.ts';
-import { asksGateway, memberOf, type OperatorOptions, operatorClient } from '../operator-client.ts';
+import { asksGateway, type OperatorOptions, operatorClient, textOf } from '../operator-client.ts';
 import { flattened, type Mark, type Pen, pairs, plain } from '../text.ts';
 
 export function explainCommand(shell: Shell): Command {
@@ -25,31 +25,21 @@ const TOLD = new Set([
   'path',
   'address',
   'caller',
-  'did',
   'key_id',
   'agent',
-  'agent_id',
   'effect',
   'rule',
-  'rule_id',
   'reason',
   'status',
   'code',
-  'cure',
 ]);
 
 function story(decision: unknown, pen: Pen): string[] {
-  const text = (...names: string[]): string => {
-    const found = names
-      .map((name) => memberOf(decision, name))
-      .find((value) => value !== undefined && value !== null && value !== '');
-    return found === undefined ? '' : plain(String(found as string | number));
-  };
-  const status = Number(text('status'));
+  const text = (name: string): string => plain(textOf(decision, name, ''));
   const code = text('code');
   const line = (mark: Mark, what: string): string => `${pen.mark(mark)} ${what}`;
-  const caller = text('caller', 'did');
-  const rule = text('rule', 'rule_id');
+  const caller = text('caller');
+  const rule = text('rule');
   const lines = [
     line('*', `${text('at')}  ${pen.strong(`${text('method')} ${text('path')}`)} from ${text('address')}`),
     caller === ''
@@ -66,11 +56,10 @@ function story(decision: unknown, pen: Pen): string[] {
       ),
     );
   else lines.push(line('*', 'the policy was not asked'));
-  if (text('agent', 'agent_id') !== '') lines.push(line('*', `for agent ${text('agent', 'agent_id')}`));
-  if (code === '') lines.push(line('+', `answered ${status}`));
+  if (text('agent') !== '') lines.push(line('*', `for agent ${text('agent')}`));
+  if (code === '') lines.push(line('+', `answered ${text('status')}`));
   else {
-    lines.push(line('-', `refused with ${status} ${pen.strong(code)}`));
-    if (text('cure') !== '') lines.push(line('!', text('cure')));
+    lines.push(line('-', `refused with ${text('status')} ${pen.strong(code)}`));
     lines.push(line('*', `what it means: docs/errors.md, ${code}`));
   }
   const rest = flattened(decision).filter(([name]) => !TOLD.has(name.split('.', 1)[0] ?? ''));

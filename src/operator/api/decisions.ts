@@ -6,8 +6,8 @@ import type { DecisionFilter, DecisionRow, DecisionRows } from '../../store/data
 import { CursorInvalid } from '../../store/errors.ts';
 import { OperatorError } from '../errors.ts';
 import type { DecisionLog } from '../telemetry/decision-log.ts';
-import type { DecisionDetail } from '../telemetry/decision-row.ts';
-import { InstantView, instant, instantSchema, readInstant } from './instants.ts';
+import { type DecisionDetail, decisionView } from '../telemetry/decision-row.ts';
+import { InstantView, instantSchema, readInstant } from './instants.ts';
 import { nullable } from './nullable.ts';
 import { cursorInvalid, listOf, pageQuery, pageRequest } from './pagination.ts';
 import type { OperatorApp } from './route.ts';
@@ -142,26 +142,8 @@ function filterOf(query: Static<typeof Query>): DecisionFilter {
   };
 }
 
-const orNull = (value: string): string | null => (value === '' ? null : value);
-
 function view(row: DecisionRow): Static<typeof Decision> {
-  return {
-    request_id: row.requestId,
-    at: instant(row.atMs),
-    trace_id: row.traceId,
-    transport: row.transport,
-    method: row.method,
-    path: row.path,
-    address: row.address,
-    agent: orNull(row.agentId),
-    caller: orNull(row.did),
-    key_id: orNull(row.keyId),
-    effect: row.effect,
-    rule: orNull(row.ruleId),
-    policy_revision: orNull(row.policyRevision),
-    status: row.status,
-    code: orNull(row.code),
-  };
+  return { ...decisionView(row), trace_id: row.traceId };
 }
 
 function viewInFull(row: DecisionRow): Static<typeof DecisionInFull> {

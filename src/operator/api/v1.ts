@@ -70,7 +70,8 @@ function refuseTheRest(app: FastifyInstance, served: readonly ServedRoute[]): vo
       const allowed = new Set(
         served.filter(({ segments }) => fits(segments, path)).flatMap(({ methods }) => methods),
       );
-      if (allowed.size === 0) throw new OperatorError('resource_unknown');
+      // Its own method among them: the router did not take the path, as with an id longer than any of ours.
+      if (allowed.size === 0 || allowed.has(request.method)) throw new OperatorError('resource_unknown');
       reply.header('allow', [...allowed].sort().join(', '));
       throw new OperatorError('method_not_allowed');
     },

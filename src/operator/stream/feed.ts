@@ -3,7 +3,7 @@
  * as for their log: a busy gateway decides more often than anybody reads, and must not push what is rare out of the ring.
  */
 import type { RequestRecord } from '../../gateway/record.ts';
-import { boundText, decisionRow, type RowContext } from '../telemetry/decision-row.ts';
+import { boundText, decisionRow, decisionView, type RowContext } from '../telemetry/decision-row.ts';
 import { createDecisionSample } from '../telemetry/decision-sample.ts';
 import { type Events, listen } from '../telemetry/events.ts';
 import { createRing, type Ring } from './ring.ts';
@@ -66,20 +66,7 @@ function followDecisions(options: FeedOptions, append: (type: EventType, data: o
         const row = decisionRow(record, options);
         const leftOut = sample.leftOut.refused + sample.leftOut.allowed;
         append('decision', {
-          request_id: row.requestId,
-          at: new Date(row.atMs).toISOString(),
-          transport: row.transport,
-          method: row.method,
-          path: short(row.path),
-          address: row.address,
-          agent: orNull(row.agentId),
-          caller: orNull(row.did),
-          key_id: orNull(row.keyId),
-          effect: row.effect,
-          rule: orNull(row.ruleId),
-          policy_revision: orNull(row.policyRevision),
-          status: row.status,
-          code: orNull(row.code),
+          ...decisionView(row, short),
           total_ms: Math.round((record.finishedAt - record.startedAt) * 1_000) / 1_000,
           left_out: leftOut - told,
         });

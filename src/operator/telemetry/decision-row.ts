@@ -130,3 +130,27 @@ export function decisionRow(record: RequestRecord, context: RowContext): Decisio
     detail: JSON.stringify(detailOf(record, context)),
   };
 }
+
+/**
+ * A row in the words of the API, its detail left out; what is empty is null.
+ * @param cut bounds the texts that a stranger chose further, for who keeps many in memory
+ */
+export function decisionView(row: DecisionRow, cut = (text: string): string => text) {
+  const orNull = (text: string): string | null => (text === '' ? null : cut(text));
+  return {
+    request_id: row.requestId,
+    at: new Date(row.atMs).toISOString(),
+    transport: row.transport,
+    method: row.method,
+    path: cut(row.path),
+    address: row.address,
+    agent: orNull(row.agentId),
+    caller: orNull(row.did),
+    key_id: orNull(row.keyId),
+    effect: row.effect,
+    rule: orNull(row.ruleId),
+    policy_revision: orNull(row.policyRevision),
+    status: row.status,
+    code: orNull(row.code),
+  };
+}

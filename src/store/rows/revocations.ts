@@ -1,10 +1,8 @@
 import type { RevocationRow, RevocationRows } from '../database.ts';
 import type { Executor, Row } from '../executor.ts';
 import { integer, integerOrNull, text, textOrNull } from './columns.ts';
-import { listByTime } from './paging.ts';
 
 const COLUMNS = 'id, did, key_id, reason, created_at_ms, created_by, expires_at_ms';
-const SELECT = `select ${COLUMNS} from revocations`;
 
 const read = (row: Row): RevocationRow => ({
   id: text(row, 'id'),
@@ -19,12 +17,9 @@ const read = (row: Row): RevocationRow => ({
 export function revocationRows(db: Executor): RevocationRows {
   return {
     async all() {
-      return (await db.read('revocations', `${SELECT} order by created_at_ms, id`)).map(read);
-    },
-    list: (page) => listByTime(SELECT, page, (sql, values) => db.read('revocations', sql, values), read),
-    async get(id) {
-      const [row] = await db.read('revocations', `${SELECT} where id = $1`, [id]);
-      return row === undefined ? null : read(row);
+      return (
+        await db.read('revocations', `select ${COLUMNS} from revocations order by created_at_ms, id`)
+      ).map(read);
     },
     async insert(row) {
       const subject = row.keyId ?? row.did;
