@@ -78,6 +78,7 @@ export async function openInForce(first: Config, options: InForceOptions): Promi
     if (started) for (const change of changesOf(before.stored, next.stored)) agentChanged.publish(change);
   };
 
+  await using opened = new AsyncDisposableStack();
   const agents: RowFollower = await followRows({
     database,
     topic: 'agents',
@@ -86,6 +87,7 @@ export async function openInForce(first: Config, options: InForceOptions): Promi
     log,
     now,
   });
+  opened.defer(() => agents.close());
   const policies: RowFollower = await followRows({
     database,
     topic: 'policy',
@@ -107,7 +109,10 @@ export async function openInForce(first: Config, options: InForceOptions): Promi
     log,
     now,
   });
+  opened.defer(() => policies.close());
   started = true;
+  // What fails above leaves nobody following.
+  const owned = opened.move();
   return {
     agents: () => merged,
     policyRow: () => policyRow,
@@ -118,9 +123,7 @@ export async function openInForce(first: Config, options: InForceOptions): Promi
         await apply(next, mergeAgents(next.agents, rows, didPatternFault));
       }),
     refreshAgents: () => agents.refresh(),
-    refreshPolicy: async () => {
-      await policies.refresh();
-    },
+    refreshPolicy: () => policies.refresh(),
     faults: () =>
       [
         policyFault,
@@ -131,10 +134,7 @@ export async function openInForce(first: Config, options: InForceOptions): Promi
         .filter(Boolean)
         .join('\n'),
     behindSinceMs: () => agents.behindSinceMs() ?? policies.behindSinceMs(),
-    async close() {
-      await agents.close();
-      await policies.close();
-    },
+    close: () => owned.disposeAsync(),
   };
 }
 

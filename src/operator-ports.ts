@@ -21,7 +21,6 @@ export interface PortsOptions {
   readonly policy: PolicySource;
   readonly inForce: InForce;
   readonly denials: StoredDenials;
-  readonly config: { readonly agents: readonly { readonly id: string }[] };
   readonly version: string;
   readonly nodeId: string;
   readonly now: () => number;
