@@ -43,7 +43,7 @@ function createChanges(resolver: Pick<Resolver, 'onRevoked'>): (did: string) => 
   return (did) => {
     if (!changes.has(did)) changes.set(did, 0);
     const [then, allThen] = [changes.get(did), ofAll];
-    return () => changes.get(did) !== then || (ofAll !== allThen && did.startsWith('did:sage:'));
+    return () => changes.get(did) !== then || (ofAll !== allThen && parseKeyId(did).methodClass === 'chain');
   };
 }
 

@@ -12,6 +12,7 @@ import type { Checkpoint, WatcherLog } from './chain/checkpoint.ts';
 import { createRpc, type Rpc } from './chain/rpc.ts';
 import { startWatcher, type Watcher, type WatcherState } from './chain/watcher.ts';
 import { createDenyList, type DenyList } from './did/deny-list.ts';
+import { agentDid } from './did/did-url.ts';
 import type { ChainReader } from './did/ports.ts';
 import { createResolver, type Resolver } from './did/resolver.ts';
 
@@ -70,15 +71,21 @@ function sealKey(clusterSecret: string | null): Uint8Array {
 function createReader(rpcs: ReadonlyMap<number, Rpc>, chains: readonly WatchedChain[]): ChainReader {
   const registries = new Map<string, { readonly fromBlock: number; readonly finality: Finality }>();
   for (const { id, registries: list, finality } of chains) {
-    for (const { address, fromBlock } of list) registries.set(`${id} ${address}`, { fromBlock, finality });
+    for (const { address, fromBlock } of list)
+      registries.set(`${id} ${address.toLowerCase()}`, { fromBlock, finality });
   }
   return {
-    async readAgentKeys(chainId, registry, agentId) {
+    async readKeys({ chainId, contract, id }) {
       const rpc = rpcs.get(chainId);
-      const known = registries.get(`${chainId} ${registry}`);
+      const known = registries.get(`${chainId} ${contract}`);
       if (rpc === undefined || known === undefined)
-        throw new TypeError(`chain ${chainId}, registry ${registry}: not configured`);
-      return readAgentKeys(rpc, { registry, agentId, ...known });
+        throw new TypeError(`chain ${chainId}, contract ${contract}: not configured`);
+      const answer = await readAgentKeys(rpc, { registry: contract, agentId: BigInt(id), ...known });
+      const keys = answer.keys.map(({ multikey: bytes, ...key }) => ({
+        ...key,
+        material: { kind: 'multikey' as const, bytes },
+      }));
+      return { ...answer, keys };
     },
   };
 }
@@ -103,7 +110,11 @@ function watch(chain: WatchedChain, resolver: Resolver, options: KeySourceOption
   let first = true;
   const checkpoint = checkpointOf(options, chain.id);
   const onChanged = (change: RegistryChange): void => {
-    resolver.chainChanged({ ...change, chainId: chain.id });
+    const chainId = chain.id;
+    if (change.kind === 'reset')
+      resolver.chainChanged({ chainId, kind: 'reset', blockNumber: change.blockNumber });
+    else
+      resolver.chainChanged({ ...change, chainId, did: agentDid(chainId, change.registry, change.agentId) });
   };
   return startWatcher({
     urls: chain.urls,
@@ -132,7 +143,7 @@ export function openKeySource(options: KeySourceOptions): KeySource {
     chain: chains.length === 0 ? null : createReader(rpcs, chains),
     chains: chains.map(({ id, registries }) => ({
       chainId: id,
-      registries: registries.map((r) => r.address),
+      contracts: registries.map(({ address }) => ({ kind: 'erc8004', address })),
     })),
     shared: options.shared,
     sharedSecret: sealKey(options.clusterSecret),

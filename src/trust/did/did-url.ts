@@ -1,4 +1,5 @@
 import { DidError } from './errors.ts';
+import type { ContractKind } from './ports.ts';
 
 /** Longest keyid looked at. The longest of use, a did:jwk with an RSA-2048 key, takes about 508. */
 const KEYID_BYTES_MAX = 512;
@@ -7,15 +8,21 @@ const FRAGMENT_BYTES_MAX = 128;
 
 type DidMethod = 'key' | 'jwk' | 'sage';
 
-/** Where a did:sage identity lives. */
-export interface AgentLocation {
-  /** EIP-155 chain id. */
-  readonly chainId: number;
-  /** Registry contract, lower-case 0x-address. */
-  readonly registry: string;
-  /** Token id of the agent, decimal. */
-  readonly agentId: string;
+/** What an identifier says of where its keys stand on a chain; the configuration says the rest. */
+export interface SubjectName {
+  readonly kind: ContractKind;
+  /** EIP-155 chain id; null when the identifier has a name for its network instead. */
+  readonly chainId: number | null;
+  /** 0x-address of the contract, lower case; null when the identifier does not say. */
+  readonly contract: string | null;
+  /** What the contract knows it by: the token id of an agent in decimal, for one. */
+  readonly id: string;
 }
+
+/** How a method's keys are found, and so what vouches for them. */
+export type MethodClass = 'offline' | 'chain';
+
+const CLASS_OF: Readonly<Record<DidMethod, MethodClass>> = { key: 'offline', jwk: 'offline', sage: 'chain' };
 
 /** A keyid that has been read: canonical, so that equal keys have equal names. */
 export interface ParsedKeyId {
@@ -25,8 +32,9 @@ export interface ParsedKeyId {
   readonly method: DidMethod;
   /** Null for a bare DID, which names a key only when the document holds exactly one that fits. */
   readonly fragment: string | null;
-  /** Set for did:sage, else null. */
-  readonly agent: AgentLocation | null;
+  readonly methodClass: MethodClass;
+  /** Set for the methods that live on a chain, else null. */
+  readonly subject: SubjectName | null;
 }
 
 // DID syntax, W3C DID Core 1.0, section 3.1, without percent-encoding: no method here needs it, and it would give
@@ -56,16 +64,26 @@ export function parseKeyId(keyid: string): ParsedKeyId {
     throw new DidError('did_malformed', `the fragment is longer than ${FRAGMENT_BYTES_MAX} bytes`);
   }
   const did = fragment === null ? keyid : keyid.slice(0, keyid.length - fragment.length - 1);
-  if (method === 'sage') return { text: keyid, did, method, fragment, agent: parseAgent(id) };
+  if (method === 'sage') return named(keyid, did, method, fragment, parseAgent(id));
   if (method === 'key') {
     if (!KEY_ID.test(id)) throw new DidError('did_malformed', 'did:key must be base58btc and begin with z');
-    return { text: keyid, did, method, fragment, agent: null };
+    return named(keyid, did, method, fragment, null);
   }
   if (method === 'jwk') {
     if (!JWK_ID.test(id)) throw new DidError('did_malformed', 'did:jwk must be base64url without padding');
-    return { text: keyid, did, method, fragment, agent: null };
+    return named(keyid, did, method, fragment, null);
   }
   throw new DidError('did_method_unsupported', `did:${method} is not supported`);
+}
+
+function named(
+  text: string,
+  did: string,
+  method: DidMethod,
+  fragment: string | null,
+  subject: SubjectName | null,
+): ParsedKeyId {
+  return { text, did, method, methodClass: CLASS_OF[method], fragment, subject };
 }
 
 /** The DID of an agent; `registry` may be checksummed, the answer is canonical. */
@@ -73,16 +91,7 @@ export function agentDid(chainId: number, registry: string, agentId: string | bi
   return `did:sage:eip155:${chainId}:${registry.toLowerCase()}:${agentId}`;
 }
 
-/** The chain an agent's DID names; null when it is not one. */
-export function chainIdOf(did: string): number | null {
-  try {
-    return parseKeyId(did).agent?.chainId ?? null;
-  } catch {
-    return null;
-  }
-}
-
-function parseAgent(id: string): AgentLocation {
+function parseAgent(id: string): SubjectName {
   const match = SAGE_ID.exec(id);
   if (match === null) {
     throw new DidError(
@@ -94,7 +103,7 @@ function parseAgent(id: string): AgentLocation {
   if (agentId.length === UINT256_DIGITS_MAX && BigInt(agentId) > UINT256_MAX) {
     throw new DidError('did_malformed', 'the agentId does not fit in 256 bits');
   }
-  return { chainId: Number(chainId), registry, agentId };
+  return { kind: 'erc8004', chainId: Number(chainId), contract: registry, id: agentId };
 }
 
 function whyNotADidUrl(keyid: string): string {

@@ -1,9 +1,10 @@
 import { DidError } from './errors.ts';
-import type { AgentKeys } from './ports.ts';
+import type { KeyMaterial } from './key-import.ts';
+import type { ChainKeys } from './ports.ts';
 
-/** Bit of a key slot's flags: the key is in `authentication`, and so may sign requests. */
+/** Bits of a key's flags. What stands in `authentication` may sign requests. */
 const AUTHENTICATION_FLAG = 0x01;
-/** Keys looked at in one document. The registry sets no bound and whoever owns a token can write, so we do: the oldest count. */
+/** Keys looked at in one document. Registries set no bound and whoever owns an entry can write, so we do: the oldest count. */
 export const DOCUMENT_KEYS_MAX = 64;
 /** A Multikey for authentication takes at most 51 bytes (P-384); what is longer is no key of ours. */
 const MULTIKEY_BYTES_MAX = 128;
@@ -16,21 +17,25 @@ export interface DocumentKey {
   readonly flags: number;
   /** Milliseconds since the epoch; Infinity when the key does not expire. */
   readonly validUntilMs: number;
-  readonly multikey: Uint8Array;
+  readonly material: KeyMaterial;
 }
 
 /** What an authority said about a DID, and where and when it was read. */
-export interface AgentDocument {
+export interface DidDocument {
   readonly exists: boolean;
   readonly keys: readonly DocumentKey[];
-  readonly blockNumber: number;
-  readonly blockHash: string;
   readonly readAtMs: number;
 }
 
+/** One that stands on a chain. */
+export interface ChainDocument extends DidDocument {
+  readonly blockNumber: number;
+  readonly blockHash: string;
+}
+
 /** The bounded document of an answer of the chain. */
-export function documentOf(answer: AgentKeys, readAtMs: number): AgentDocument {
-  const usable = answer.keys.filter((key) => key.multikey.length <= MULTIKEY_BYTES_MAX);
+export function documentOf(answer: ChainKeys, readAtMs: number): ChainDocument {
+  const usable = answer.keys.filter(({ material }) => isShort(material));
   if (usable.length > DOCUMENT_KEYS_MAX) usable.sort((a, b) => b.setAtBlock - a.setAtBlock);
   return {
     exists: answer.exists,
@@ -38,12 +43,16 @@ export function documentOf(answer: AgentKeys, readAtMs: number): AgentDocument {
       fragment: key.fragment,
       flags: key.flags,
       validUntilMs: validUntilMs(key.notAfter),
-      multikey: key.multikey,
+      material: key.material,
     })),
     blockNumber: answer.blockNumber,
     blockHash: answer.blockHash,
     readAtMs,
   };
+}
+
+function isShort(material: KeyMaterial): boolean {
+  return material.kind !== 'multikey' || material.bytes.length <= MULTIKEY_BYTES_MAX;
 }
 
 /** `notAfter` is 64 bits wide on chain; what lies past the last moment a Date can name never comes. */
@@ -57,8 +66,8 @@ function validUntilMs(notAfter: number): number {
  * Identifiers, section 2.3.1). A bare DID names a key only when exactly one fits.
  * @throws DidError did_unknown, key_unknown, key_expired, key_ambiguous
  */
-export function chooseKey(document: AgentDocument, fragment: string | null, nowMs: number): DocumentKey {
-  if (!document.exists) throw new DidError('did_unknown', 'the registry has no such agent');
+export function chooseKey(document: DidDocument, fragment: string | null, nowMs: number): DocumentKey {
+  if (!document.exists) throw new DidError('did_unknown', 'nobody is registered under it');
   const named = document.keys.filter(
     (key) => (key.flags & AUTHENTICATION_FLAG) !== 0 && (fragment === null || key.fragment === fragment),
   );
@@ -77,6 +86,6 @@ export function chooseKey(document: AgentDocument, fragment: string | null, nowM
 }
 
 /** Whether `key` is the only one of its document that a bare DID may mean, now and, as others only expire, later. */
-export function isSoleKey(document: AgentDocument, key: DocumentKey): boolean {
+export function isSoleKey(document: DidDocument, key: DocumentKey): boolean {
   return document.keys.every((other) => other === key || (other.flags & AUTHENTICATION_FLAG) === 0);
 }

@@ -1,6 +1,6 @@
 /** What the resolver tells the world; published only when somebody listens. */
 import { channel } from 'node:diagnostics_channel';
-import type { DidErrorCode } from './errors.ts';
+import { DidError, type DidErrorCode } from './errors.ts';
 
 export const DID_RESOLUTION = 'sage:did.resolution';
 export const DID_PURGE = 'sage:did.purge';
@@ -28,8 +28,29 @@ export interface DidPurgeEvent {
   readonly blockNumber: number | null;
 }
 
-export const didResolution = channel(DID_RESOLUTION);
-export const didPurge = channel(DID_PURGE);
+const didResolution = channel(DID_RESOLUTION);
+const didPurge = channel(DID_PURGE);
+
+/** Shared by all hits, so that telling of them costs no memory. */
+const MEMORY_HIT: DidResolutionEvent = Object.freeze({ tier: 'memory', ms: 0, outcome: 'found' });
+
+export function tellHit(): void {
+  if (didResolution.hasSubscribers) didResolution.publish(MEMORY_HIT);
+}
+
+export function tellResolution(tier: Tier, ms: number, outcome: DidResolutionEvent['outcome']): void {
+  if (didResolution.hasSubscribers) didResolution.publish({ tier, ms, outcome });
+}
+
+/** Tells of a failed look-up, and hands the error back to be thrown. */
+export function tellMiss(tier: Tier, ms: number, error: unknown): unknown {
+  if (error instanceof DidError) tellResolution(tier, ms, error.code);
+  return error;
+}
+
+export function tellPurge(did: string | null, reason: PurgeReason, blockNumber: number | null): void {
+  if (didPurge.hasSubscribers) didPurge.publish({ did, reason, blockNumber } satisfies DidPurgeEvent);
+}
 
 /** Published on `sage:revocation` by every node once it denies a caller, and on `sage:revocation.lifted` once no more. */
 export interface RevocationEvent {

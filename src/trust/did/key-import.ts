@@ -1,8 +1,16 @@
 import { importJwk, importMultikey } from '../keys/import.ts';
 import type { VerificationKey } from '../keys/key.ts';
-import { type AgentDocument, chooseKey, type DocumentKey } from './document.ts';
+import { chooseKey, type DidDocument, type DocumentKey } from './document.ts';
 import { DidError } from './errors.ts';
 import type { ResolvedKey } from './key-memory.ts';
+
+/** What a document says of a key, before it is known to be one. */
+export type KeyMaterial =
+  /** Multicodec prefix and public key. */
+  | { readonly kind: 'multikey'; readonly bytes: Uint8Array }
+  | { readonly kind: 'jwk'; readonly jwk: Readonly<Record<string, unknown>> }
+  /** A blockchain account (CAIP-10, namespace eip155): the address in lower case. Its key is recovered from a signature. */
+  | { readonly kind: 'account'; readonly address: string };
 
 /** The private halves of the keys that RFC 9421 prints are known to everybody, so those keys prove nothing. */
 const OPTIONS = { refuseKnownTestKeys: true } as const;
@@ -38,6 +46,17 @@ function unusable(error: unknown): DidError {
   );
 }
 
+function usableKey(material: KeyMaterial): VerificationKey {
+  switch (material.kind) {
+    case 'multikey':
+      return usableMultikey(material.bytes);
+    case 'jwk':
+      return usableJwk(material.jwk);
+    case 'account':
+      throw new DidError('key_unsupported', 'accounts cannot sign requests here');
+  }
+}
+
 /** Importing a key costs as much as verifying with it; a document in reach keeps what it was asked for. */
 const imported = new WeakMap<DocumentKey, VerificationKey>();
 
@@ -45,14 +64,14 @@ const imported = new WeakMap<DocumentKey, VerificationKey>();
 export function importOnce(method: DocumentKey): VerificationKey {
   let key = imported.get(method);
   if (key === undefined) {
-    key = usableMultikey(method.multikey);
+    key = usableKey(method.material);
     imported.set(method, key);
   }
   return key;
 }
 
 /** Whether a document still names `key`, unchanged. */
-export function isStillNamed(document: AgentDocument, key: ResolvedKey, nowMs: number): boolean {
+export function isStillNamed(document: DidDocument, key: ResolvedKey, nowMs: number): boolean {
   try {
     return importOnce(chooseKey(document, key.fragment, nowMs)).thumbprint === key.key.thumbprint;
   } catch {

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { VerificationKey } from '../keys/key.ts';
+import type { MethodClass } from './did-url.ts';
 import type { Tier } from './events.ts';
 import { createFrequencySketch } from './frequency.ts';
 
@@ -16,6 +17,7 @@ export interface ResolvedKey {
   /** Milliseconds since the epoch after which the key must not be used; Infinity when it does not expire. */
   readonly validUntilMs: number;
   readonly tier: Tier;
+  readonly methodClass: MethodClass;
   /** The purge counter when this was known to be current: what `admit` compares. */
   readonly epoch: number;
   /** Milliseconds since the epoch until which the cache may answer with it. */

@@ -1,21 +1,35 @@
 /** What the resolver needs from elsewhere; `app.ts` hands these in. */
+import type { KeyMaterial } from './key-import.ts';
 
-/** One key slot of an agent in the registry, after history and finality have been applied. */
-export interface AgentKey {
+/** What keeps keys on a chain: an ERC-8004 registry, an ERC-1056 registry, or SAGE's own AgentCardRegistry. */
+export type ContractKind = 'erc8004' | 'ethr' | 'agent-card';
+
+/** Whose keys are asked for, and where they stand. */
+export interface ChainSubject {
+  readonly kind: ContractKind;
+  /** EIP-155 chain id. */
+  readonly chainId: number;
+  /** 0x-address of the contract, lower case. */
+  readonly contract: string;
+  /** What the contract knows it by: a token id in decimal, an identity, a DID. */
+  readonly id: string;
+}
+
+/** One key of a subject, after history and finality have been applied. */
+export interface ChainKey {
   readonly fragment: string;
-  /** Bit 0: authentication. Other bits are reserved and ignored. */
+  /** `KEY_FLAGS`: bit 0 `authentication`, bit 1 `assertionMethod`, bit 2 `keyAgreement`. */
   readonly flags: number;
   /** Unix seconds after which the key is not valid; 0 means never. */
   readonly notAfter: number;
-  /** Multicodec prefix and public key. */
-  readonly multikey: Uint8Array;
+  readonly material: KeyMaterial;
   readonly setAtBlock: number;
 }
 
-/** What the chain said about an agent, authoritatively. */
-export interface AgentKeys {
+/** What the chain said about a subject, authoritatively. */
+export interface ChainKeys {
   readonly exists: boolean;
-  readonly keys: readonly AgentKey[];
+  readonly keys: readonly ChainKey[];
   /** The `latest` block the answer was read at. */
   readonly blockNumber: number;
   readonly blockHash: string;
@@ -27,20 +41,20 @@ export interface ChainReader {
    * `exists: false`. Must settle within its own time limit; the resolver stops waiting after
    * `CHAIN_READ_TIMEOUT_MS` whatever happens.
    */
-  readAgentKeys(chainId: number, registry: string, agentId: bigint): Promise<AgentKeys>;
+  readKeys(subject: ChainSubject): Promise<ChainKeys>;
 }
 
 export interface ResolverLog {
   warn(fields: object, message: string): void;
 }
 
-/** What the watcher of a chain saw change: one agent, or (`reset`) any that stands in the registry. */
-export type ChainChange = AgentChange | RegistryReset;
+/** What the watcher of a chain saw change: one DID, or (`reset`) any that is kept there. */
+export type ChainChange = SubjectChange | ContractReset;
 
-export interface AgentChange {
+export interface SubjectChange {
   readonly chainId: number;
-  readonly registry: string;
-  readonly agentId: bigint | string;
+  /** In its one spelling. */
+  readonly did: string;
   readonly kind: 'key' | 'transfer' | 'registered' | 'reorg';
   readonly fragment?: string | undefined;
   /** True when a key reported before became final: only then does it count. */
@@ -49,9 +63,8 @@ export interface AgentChange {
   readonly blockHash: string;
 }
 
-interface RegistryReset {
+interface ContractReset {
   readonly chainId: number;
-  readonly registry: string;
   readonly kind: 'reset';
   readonly blockNumber: number;
 }

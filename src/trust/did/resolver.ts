@@ -10,7 +10,7 @@ import type { ParsedKeyId } from './did-url.ts';
 import type { PurgeReason } from './events.ts';
 import type { ResolvedKey } from './key-memory.ts';
 import { KeyResolver } from './key-resolver.ts';
-import type { ChainChange, ChainReader, ResolverLog } from './ports.ts';
+import type { ChainChange, ChainReader, ContractKind, ResolverLog } from './ports.ts';
 import type { RevokedListener } from './revocations.ts';
 import { SEAL_SECRET_BYTES_MIN } from './sealed.ts';
 import type { Sight, WatcherReport } from './staleness.ts';
@@ -52,10 +52,13 @@ const RECENT_TTL_MS_MIN = 5_000;
 const RECENT_TTL_MS_MAX = 30_000;
 
 export interface ResolverOptions {
-  /** Null: did:sage is not supported here. */
+  /** Null: no method that lives on a chain is supported here. */
   readonly chain: ChainReader | null;
-  /** Registries that count, per chain; addresses in any case. */
-  readonly chains: readonly { readonly chainId: number; readonly registries: readonly string[] }[];
+  /** Contracts that count, per chain; addresses in any case. */
+  readonly chains: readonly {
+    readonly chainId: number;
+    readonly contracts: readonly { readonly kind: ContractKind; readonly address: string }[];
+  }[];
   readonly shared: SharedKeyCache | null;
   /** Authenticates what is put into `shared`: at least 32 bytes, the same on every node. */
   readonly sharedSecret: Uint8Array;

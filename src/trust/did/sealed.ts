@@ -4,21 +4,23 @@
  * and the time, so that a replayed old value is known for what it is.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { type AgentDocument, DOCUMENT_KEYS_MAX, type DocumentKey } from './document.ts';
-import type { AgentChange } from './ports.ts';
+import { type ChainDocument, DOCUMENT_KEYS_MAX, type DocumentKey } from './document.ts';
+import type { KeyMaterial } from './key-import.ts';
+import type { SubjectChange } from './ports.ts';
 
 /** The secret is an HMAC-SHA256 key: shorter than its output would be weaker than the hash. */
 export const SEAL_SECRET_BYTES_MIN = 32;
 /** Longest text looked at: 64 keys of 128 bytes and their names fit with room to spare. */
 const SEALED_TEXT_MAX = 32_768;
 
-const DOCUMENT_CONTEXT = 'sage did document 1';
-const PURGE_CONTEXT = 'sage did purge 1';
+const DOCUMENT_CONTEXT = 'sage did document 2';
+const PURGE_CONTEXT = 'sage did purge 2';
 const MAC_CHARS = 43;
 
 export interface PurgeMessage {
+  readonly chainId: number;
   readonly did: string;
-  readonly kind: AgentChange['kind'];
+  readonly kind: SubjectChange['kind'];
   /** Empty when the change concerns no single key. */
   readonly fragment: string;
   readonly safe: boolean;
@@ -27,7 +29,7 @@ export interface PurgeMessage {
 }
 
 /** The text of a document for the shared tier. */
-export function sealDocument(secret: Uint8Array, did: string, document: AgentDocument): string {
+export function sealDocument(secret: Uint8Array, did: string, document: ChainDocument): string {
   const body = JSON.stringify([
     document.blockNumber,
     document.blockHash,
@@ -37,14 +39,14 @@ export function sealDocument(secret: Uint8Array, did: string, document: AgentDoc
       key.flags,
       // JSON has no Infinity.
       Number.isFinite(key.validUntilMs) ? key.validUntilMs : 0,
-      Buffer.from(key.multikey).toString('base64url'),
+      writeMaterial(key.material),
     ]),
   ]);
   return mac(secret, DOCUMENT_CONTEXT, did, body) + body;
 }
 
 /** The document in `text`, or null when it was not sealed for this DID with this secret. */
-export function openDocument(secret: Uint8Array, did: string, text: string): AgentDocument | null {
+export function openDocument(secret: Uint8Array, did: string, text: string): ChainDocument | null {
   const value = open(secret, DOCUMENT_CONTEXT, did, text);
   if (!Array.isArray(value) || value.length !== 4) return null;
   const [blockNumber, blockHash, readAtMs, rows] = value as unknown[];
@@ -53,35 +55,50 @@ export function openDocument(secret: Uint8Array, did: string, text: string): Age
   const keys: DocumentKey[] = [];
   for (const row of rows as unknown[]) {
     if (!Array.isArray(row)) return null;
-    const [fragment, flags, validUntilMs, multikey] = row as unknown[];
+    const [fragment, flags, validUntilMs, written] = row as unknown[];
     if (typeof fragment !== 'string' || !isCount(flags) || !isCount(validUntilMs)) return null;
-    if (typeof multikey !== 'string') return null;
+    const material = readMaterial(written);
+    if (material === null) return null;
     keys.push({
       fragment,
       flags,
       validUntilMs: validUntilMs === 0 ? Number.POSITIVE_INFINITY : validUntilMs,
-      multikey: Buffer.from(multikey, 'base64url'),
+      material,
     });
   }
   return { exists: true, keys, blockNumber, blockHash, readAtMs };
 }
 
+function writeMaterial(material: KeyMaterial): unknown {
+  if (material.kind === 'multikey') return Buffer.from(material.bytes).toString('base64url');
+  return material.kind === 'jwk' ? { jwk: material.jwk } : { account: material.address };
+}
+
+function readMaterial(written: unknown): KeyMaterial | null {
+  if (typeof written === 'string') return { kind: 'multikey', bytes: Buffer.from(written, 'base64url') };
+  if (typeof written !== 'object' || written === null) return null;
+  const { jwk, account } = written as { readonly jwk?: unknown; readonly account?: unknown };
+  if (typeof account === 'string') return { kind: 'account', address: account };
+  if (typeof jwk !== 'object' || jwk === null) return null;
+  return { kind: 'jwk', jwk: jwk as Readonly<Record<string, unknown>> };
+}
+
 /** The text of a purge for the other nodes. */
 export function sealPurge(secret: Uint8Array, message: PurgeMessage): string {
-  const { did, kind, fragment, safe, blockNumber, blockHash } = message;
-  const body = JSON.stringify([did, kind, fragment, safe, blockNumber, blockHash]);
+  const { chainId, did, kind, fragment, safe, blockNumber, blockHash } = message;
+  const body = JSON.stringify([chainId, did, kind, fragment, safe, blockNumber, blockHash]);
   return mac(secret, PURGE_CONTEXT, '', body) + body;
 }
 
 /** The purge in `text`, or null when no node of ours sent it. */
 export function openPurge(secret: Uint8Array, text: string): PurgeMessage | null {
   const value = open(secret, PURGE_CONTEXT, '', text);
-  if (!Array.isArray(value) || value.length !== 6) return null;
-  const [did, kind, fragment, safe, blockNumber, blockHash] = value as unknown[];
-  if (typeof did !== 'string' || !isCount(blockNumber)) return null;
+  if (!Array.isArray(value) || value.length !== 7) return null;
+  const [chainId, did, kind, fragment, safe, blockNumber, blockHash] = value as unknown[];
+  if (!isCount(chainId) || typeof did !== 'string' || !isCount(blockNumber)) return null;
   if (typeof fragment !== 'string' || typeof blockHash !== 'string' || !isKind(kind)) return null;
   if (typeof safe !== 'boolean') return null;
-  return { did, kind, fragment, safe, blockNumber, blockHash };
+  return { chainId, did, kind, fragment, safe, blockNumber, blockHash };
 }
 
 /** Tells a change from every other of its DID. */

@@ -6,10 +6,10 @@
  * DID: forgetting can only refuse too much (a read is done again), never too little.
  */
 
-import type { AgentChange } from './ports.ts';
+import type { SubjectChange } from './ports.ts';
 
 export interface ChangePoint {
-  readonly kind: AgentChange['kind'];
+  readonly kind: SubjectChange['kind'];
   readonly chainId: number;
   readonly blockNumber: number;
   /** Tells this change from others of the same DID, to know a message for one already heard. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { CHAIN_READS_MAX } from '../../../src/trust/did/agent-documents.ts';
+import { CHAIN_READS_MAX } from '../../../src/trust/did/chain-documents.ts';
 import { codeOf, isKeyOf, newIdentity, newWorld, settled, slot } from './world.ts';
 
 describe('concurrent misses', () => {

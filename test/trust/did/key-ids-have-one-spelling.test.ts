@@ -17,7 +17,7 @@ describe('a keyid that is read', () => {
       agent: { chainId: 31337, registry: REGISTRY, agentId: '7' },
     });
     expect(parseKeyId(ED)).toEqual({ text: ED, did: ED, method: 'key', fragment: null, agent: null });
-    expect(parseKeyId(didOf(UINT256_MAX)).agent?.agentId).toBe(`${UINT256_MAX}`);
+    expect(parseKeyId(didOf(UINT256_MAX)).subject?.id).toBe(`${UINT256_MAX}`);
   });
 
   it('is the one name of an agent, whatever the case its registry is written in', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SharedKeyCache } from '../../../src/store/redis/key-cache.ts';
-import { sharedKey } from '../../../src/trust/did/agent-documents.ts';
+import { sharedKey } from '../../../src/trust/did/chain-documents.ts';
 import { codeOf, didOf, isKeyOf, keyIdOf, newIdentity, newWorld, settled, slot } from './world.ts';
 
 describe('a fetch begun before a purge', () => {

@@ -27,9 +27,16 @@ it('on a real chain a key is served once it is safe, from memory then, and ends 
   const resolver = createResolver({
     denied: createDenyList(Date.now),
     chain: {
-      readAgentKeys: (_chainId, address, agentId) => readAgentKeys(rpc, { registry: address, agentId }),
+      async readKeys({ contract, id }) {
+        const read = await readAgentKeys(rpc, { registry: contract, agentId: BigInt(id) });
+        const keys = read.keys.map(({ multikey: bytes, ...key }) => ({
+          ...key,
+          material: { kind: 'multikey' as const, bytes },
+        }));
+        return { ...read, keys };
+      },
     },
-    chains: [{ chainId, registries: [registry] }],
+    chains: [{ chainId, contracts: [{ kind: 'erc8004', address: registry }] }],
     shared: null,
     sharedSecret: SECRET,
     now: Date.now,
@@ -48,7 +55,8 @@ it('on a real chain a key is served once it is safe, from memory then, and ends 
     chainId,
     registries: [{ address: registry }],
     onChanged(change) {
-      resolver.chainChanged({ ...change, chainId });
+      if (change.kind !== 'reset')
+        resolver.chainChanged({ ...change, chainId, did: agentDid(chainId, registry, change.agentId) });
       onChange('safe' in change && change.safe ? 'safe' : change.kind);
     },
     log: QUIET,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { connectRedis, type RedisStore } from '../../../src/store/redis/connection.ts';
 import { createSharedKeyCache, type SharedKeyCache } from '../../../src/store/redis/key-cache.ts';
-import { sharedKey } from '../../../src/trust/did/agent-documents.ts';
+import { sharedKey } from '../../../src/trust/did/chain-documents.ts';
 import { redisAvailable, startRedis, type TestRedis } from '../../support/redis.ts';
 import {
   CHAIN_ID,

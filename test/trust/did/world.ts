@@ -4,7 +4,7 @@ import type { SharedKeyCache } from '../../../src/store/redis/key-cache.ts';
 import { createDenyList, type DenyList } from '../../../src/trust/did/deny-list.ts';
 import { type ParsedKeyId, parseKeyId } from '../../../src/trust/did/did-url.ts';
 import { DidError } from '../../../src/trust/did/errors.ts';
-import type { AgentKey, AgentKeys } from '../../../src/trust/did/ports.ts';
+import type { ChainKey, ChainKeys, ChainSubject } from '../../../src/trust/did/ports.ts';
 import {
   createResolver,
   type ResolvedKey,
@@ -33,8 +33,15 @@ export function isKeyOf(found: ResolvedKey, identity: Identity): boolean {
   return found.key.verify(data, sign(null, data, identity.privateKey));
 }
 
-export function slot(fragment: string, identity: Identity, more: Partial<AgentKey> = {}): AgentKey {
-  return { fragment, flags: 1, notAfter: 0, multikey: identity.multikey, setAtBlock: 1, ...more };
+export function slot(fragment: string, identity: Identity, more: Partial<ChainKey> = {}): ChainKey {
+  return {
+    fragment,
+    flags: 1,
+    notAfter: 0,
+    material: { kind: 'multikey', bytes: identity.multikey },
+    setAtBlock: 1,
+    ...more,
+  };
 }
 
 export function didOf(agentId: number | bigint | string): string {
@@ -52,7 +59,7 @@ interface Hold {
 
 /** The registry as the port shows it: it answers with what stood there when the reading began. */
 export class Registry {
-  readonly agents = new Map<string, readonly AgentKey[]>();
+  readonly agents = new Map<string, readonly ChainKey[]>();
   blockNumber = 100;
   reads = 0;
   unreachable = false;
@@ -71,10 +78,10 @@ export class Registry {
     };
   }
 
-  async readAgentKeys(_chainId: number, _registry: string, agentId: bigint): Promise<AgentKeys> {
+  async readKeys({ id }: ChainSubject): Promise<ChainKeys> {
     this.reads += 1;
     if (this.unreachable) throw new Error('connection refused');
-    const keys = this.agents.get(`${agentId}`);
+    const keys = this.agents.get(id);
     const { blockNumber } = this;
     await this.#hold?.promise;
     return {
@@ -95,7 +102,7 @@ export interface World {
   /** Finds, whether at once or later. */
   find(agentId: number | string, fragment?: string | null, safeMethod?: boolean): Promise<ResolvedKey>;
   /** Changes an agent in a block of its own, and tells the resolver as the watcher would. */
-  change(agentId: number, keys: readonly AgentKey[] | null): void;
+  change(agentId: number, keys: readonly ChainKey[] | null): void;
 }
 
 export interface WorldOptions {
@@ -117,7 +124,7 @@ export function newWorld({
   const denied = createDenyList(() => world.nowMs);
   const resolver = createResolver({
     chain: registry,
-    chains: [{ chainId: CHAIN_ID, registries: [REGISTRY] }],
+    chains: [{ chainId: CHAIN_ID, contracts: [{ kind: 'erc8004', address: REGISTRY }] }],
     shared,
     sharedSecret: SECRET,
     denied,
@@ -136,15 +143,14 @@ export function newWorld({
     async find(agentId: number | string, fragment: string | null = 'k1', safeMethod = false) {
       return await resolver.find(keyIdOf(agentId, fragment), { safeMethod });
     },
-    change(agentId: number, keys: readonly AgentKey[] | null) {
+    change(agentId: number, keys: readonly ChainKey[] | null) {
       registry.blockNumber += 1;
       if (keys === null) registry.agents.delete(`${agentId}`);
       else registry.agents.set(`${agentId}`, keys);
       const { blockNumber } = registry;
       resolver.chainChanged({
         chainId: CHAIN_ID,
-        registry: REGISTRY,
-        agentId: BigInt(agentId),
+        did: didOf(agentId),
         kind: 'key',
         blockNumber,
         blockHash: `0x${blockNumber.toString(16).padStart(64, '0')}`,

@@ -1,14 +1,13 @@
 /**
- * Where the documents of did:sage come from when memory has none: the shared tier, then the chain. Concurrent
+ * Where the documents of DIDs on a chain come from when memory has none: the shared tier, then the chain. Concurrent
  * misses of one DID share one flight; a flight whose DID is purged while it is under way starts over, so what it
  * brings is never older than the last purge.
  */
 
 import type { SharedKeyCache } from '../../store/redis/key-cache.ts';
-import type { AgentLocation } from './did-url.ts';
-import { type AgentDocument, documentOf } from './document.ts';
+import { type ChainDocument, documentOf } from './document.ts';
 import { DidError } from './errors.ts';
-import type { AgentKeys, ChainReader, ResolverLog } from './ports.ts';
+import type { ChainKeys, ChainReader, ChainSubject, ResolverLog } from './ports.ts';
 import { openDocument, sealDocument } from './sealed.ts';
 import type { Withdrawals } from './withdrawals.ts';
 
@@ -22,13 +21,13 @@ const CHAIN_READ_TIMEOUT_MS = 3_000;
 const READS_PER_FLIGHT_MAX = 4;
 
 export interface Loaded {
-  readonly document: AgentDocument;
+  readonly document: ChainDocument;
   readonly tier: 'redis' | 'chain';
   /** The purge counter when the reading began; nothing has purged the DID since, as of delivery. */
   readonly epoch: number;
 }
 
-export interface AgentDocumentsOptions {
+export interface ChainDocumentsOptions {
   readonly chain: ChainReader;
   readonly shared: SharedKeyCache | null;
   readonly secret: Uint8Array;
@@ -39,14 +38,14 @@ export interface AgentDocumentsOptions {
   readonly ttlMs: (chainId: number) => number;
 }
 
-export class AgentDocuments {
-  readonly #options: AgentDocumentsOptions;
+export class ChainDocuments {
+  readonly #options: ChainDocumentsOptions;
   readonly #flights = new Map<string, Promise<Loaded>>();
   #chainReads = 0;
   #forged = 0;
   #outdated = 0;
 
-  constructor(options: AgentDocumentsOptions) {
+  constructor(options: ChainDocumentsOptions) {
     this.#options = options;
   }
 
@@ -54,13 +53,13 @@ export class AgentDocuments {
    * @param mayShare whether the shared tier may answer.
    * @throws DidError did_unresolvable
    */
-  load(did: string, agent: AgentLocation, mayShare: boolean): Promise<Loaded> {
+  load(did: string, subject: ChainSubject, mayShare: boolean): Promise<Loaded> {
     const flying = this.#flights.get(did);
     if (flying !== undefined) return flying;
     if (this.#flights.size >= FLIGHTS_MAX) {
       return Promise.reject(new DidError('did_unresolvable', `${FLIGHTS_MAX} resolutions are under way`));
     }
-    const flight = this.#fly(did, agent, mayShare).finally(() => this.#flights.delete(did));
+    const flight = this.#fly(did, subject, mayShare).finally(() => this.#flights.delete(did));
     this.#flights.set(did, flight);
     return flight;
   }
@@ -74,23 +73,23 @@ export class AgentDocuments {
     };
   }
 
-  async #fly(did: string, agent: AgentLocation, mayShare: boolean): Promise<Loaded> {
+  async #fly(did: string, subject: ChainSubject, mayShare: boolean): Promise<Loaded> {
     const { withdrawals } = this.#options;
     for (let reads = 0; reads < READS_PER_FLIGHT_MAX; reads += 1) {
       const epoch = withdrawals.epoch;
-      const shared = mayShare ? await this.#fromShared(did, agent, epoch) : null;
-      const loaded = shared ?? (await this.#fromChain(did, agent, epoch));
+      const shared = mayShare ? await this.#fromShared(did, subject, epoch) : null;
+      const loaded = shared ?? (await this.#fromChain(did, subject, epoch));
       if (loaded !== null && !withdrawals.withdrawnSince(did, epoch)) {
-        if (loaded.tier === 'chain' && loaded.document.exists) this.#writeBack(did, agent, loaded);
+        if (loaded.tier === 'chain' && loaded.document.exists) this.#writeBack(did, subject, loaded);
         return loaded;
       }
     }
     throw new DidError('did_unresolvable', 'the keys of the DID are changing too fast');
   }
 
-  async #fromShared(did: string, agent: AgentLocation, epoch: number): Promise<Loaded | null> {
+  async #fromShared(did: string, subject: ChainSubject, epoch: number): Promise<Loaded | null> {
     const { shared, secret, withdrawals, now, ttlMs, log } = this.#options;
-    const floor = withdrawals.sharedFloor(did, agent.chainId);
+    const floor = withdrawals.sharedFloor(did, subject.chainId);
     if (shared === null || floor === Number.POSITIVE_INFINITY) return null;
     let text: string | null;
     try {
@@ -109,7 +108,7 @@ export class AgentDocuments {
       }
       return null;
     }
-    if (document.blockNumber < floor || now() - document.readAtMs >= ttlMs(agent.chainId)) {
+    if (document.blockNumber < floor || now() - document.readAtMs >= ttlMs(subject.chainId)) {
       this.#outdated += 1;
       return null;
     }
@@ -117,46 +116,46 @@ export class AgentDocuments {
   }
 
   /** Null when the DID was purged meanwhile: what the chain said then counts for nothing, a refusal included. */
-  async #fromChain(did: string, agent: AgentLocation, epoch: number): Promise<Loaded | null> {
+  async #fromChain(did: string, subject: ChainSubject, epoch: number): Promise<Loaded | null> {
     const { withdrawals, now } = this.#options;
     if (this.#chainReads >= CHAIN_READS_MAX) {
       throw new DidError('did_unresolvable', `${CHAIN_READS_MAX} reads of the chain are under way`);
     }
     const readAtMs = now();
-    let answer: AgentKeys;
+    let answer: ChainKeys;
     try {
-      answer = await within(this.#readChain(agent), CHAIN_READ_TIMEOUT_MS);
+      answer = await within(this.#readChain(subject), CHAIN_READ_TIMEOUT_MS);
     } catch (error) {
       throw new DidError('did_unresolvable', 'the chain could not be asked', error);
     }
     if (withdrawals.withdrawnSince(did, epoch)) return null;
     // A node behind the one that told of the change would give the revoked key back.
-    const floor = withdrawals.chainFloor(did, agent.chainId);
+    const floor = withdrawals.chainFloor(did, subject.chainId);
     if (answer.blockNumber < floor) {
       throw new DidError(
         'did_unresolvable',
         `the RPC node is at block ${answer.blockNumber}, and the DID changed in ${floor}`,
       );
     }
-    withdrawals.sawBlock(agent.chainId, answer.blockNumber);
+    withdrawals.sawBlock(subject.chainId, answer.blockNumber);
     return { document: documentOf(answer, readAtMs), tier: 'chain', epoch };
   }
 
   /** Counts the read until it settles, also when nobody waits for it any longer: it still burdens the provider. */
-  async #readChain(agent: AgentLocation): Promise<AgentKeys> {
+  async #readChain(subject: ChainSubject): Promise<ChainKeys> {
     this.#chainReads += 1;
     try {
-      return await this.#options.chain.readAgentKeys(agent.chainId, agent.registry, BigInt(agent.agentId));
+      return await this.#options.chain.readKeys(subject);
     } finally {
       this.#chainReads -= 1;
     }
   }
 
-  #writeBack(did: string, agent: AgentLocation, { document, epoch }: Loaded): void {
+  #writeBack(did: string, subject: ChainSubject, { document, epoch }: Loaded): void {
     const { shared, secret, withdrawals, ttlMs } = this.#options;
     if (shared === null) return;
     shared
-      .set(sharedKey(did), sealDocument(secret, did, document), ttlMs(agent.chainId))
+      .set(sharedKey(did), sealDocument(secret, did, document), ttlMs(subject.chainId))
       .then(async () => {
         // The purge may have gone by while the value was on its way: then it removed nothing, and we do.
         if (withdrawals.withdrawnSince(did, epoch)) await shared.delete([sharedKey(did)]);
