@@ -21,7 +21,7 @@ export interface KeyClass {
 export interface ClassTools {
   readonly withdrawals: Withdrawals;
   /** Withdraws a DID, and forgets it in every class. */
-  forget(did: string, change: ChangePoint | null, reason: PurgeReason): void;
+  readonly forget: (did: string, change: ChangePoint | null, reason: PurgeReason) => void;
   /** Tells whoever holds something open; null: any key of this class may be meant. */
-  announce(did: string | null): void;
+  readonly announce: (did: string | null) => void;
 }
