@@ -16,7 +16,14 @@ describe('a keyid that is read', () => {
       fragment: 'k1',
       agent: { chainId: 31337, registry: REGISTRY, agentId: '7' },
     });
-    expect(parseKeyId(ED)).toEqual({ text: ED, did: ED, method: 'key', fragment: null, agent: null });
+    expect(parseKeyId(ED)).toEqual({
+      text: ED,
+      did: ED,
+      method: 'key',
+      fragment: null,
+      methodClass: 'offline',
+      subject: null,
+    });
     expect(parseKeyId(didOf(UINT256_MAX)).subject?.id).toBe(`${UINT256_MAX}`);
   });
 
