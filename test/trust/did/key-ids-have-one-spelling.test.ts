@@ -14,7 +14,8 @@ describe('a keyid that is read', () => {
       did: didOf(7),
       method: 'sage',
       fragment: 'k1',
-      agent: { chainId: 31337, registry: REGISTRY, agentId: '7' },
+      methodClass: 'chain',
+      subject: { kind: 'erc8004', chainId: 31337, contract: REGISTRY, id: '7' },
     });
     expect(parseKeyId(ED)).toEqual({
       text: ED,
