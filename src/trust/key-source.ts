@@ -5,11 +5,12 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { channel } from 'node:diagnostics_channel';
 import type { SharedKeyCache } from '../store/redis/key-cache.ts';
-import { type Finality, readAgentKeys } from './chain/agent-keys.ts';
+import { readAgentKeys } from './chain/agent-keys.ts';
 import type { BlockRef } from './chain/blocks.ts';
 import type { RegistryChange } from './chain/changes.ts';
 import type { Checkpoint, WatcherLog } from './chain/checkpoint.ts';
 import { createRpc, type Rpc } from './chain/rpc.ts';
+import type { Finality } from './chain/snapshot.ts';
 import { startWatcher, type Watcher, type WatcherState } from './chain/watcher.ts';
 import { createDenyList, type DenyList } from './did/deny-list.ts';
 import { agentDid } from './did/did-url.ts';

@@ -74,6 +74,11 @@ export function parseHeader(value: unknown): Header {
   };
 }
 
+/** Of a block, unix seconds. */
+export function parseTimestamp(value: unknown): number {
+  return parseQuantity(members(value, 'a block').timestamp, 'block.timestamp');
+}
+
 export function parseLog(value: unknown): ChainLog {
   const log = members(value, 'a log');
   if (!Array.isArray(log.topics) || log.topics.length > 4) throw bad('log.topics is malformed');

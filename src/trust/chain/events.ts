@@ -2,8 +2,8 @@
  * The events of an ERC-8004 identity registry that concern keys. Decoded here rather than by ethers, so that a
  * gateway that only reads a chain does not load it; a test holds the two against each other.
  */
+import { bytesAt, bytesOf, malformed, WORD_BYTES } from './abi.ts';
 import type { ChainLog } from './blocks.ts';
-import { ChainError } from './errors.ts';
 
 /** keccak256 of `Registered(uint256,string,address)`. */
 export const REGISTERED = '0xca52e62c367d81bb2e328eb795f7c7ba24afb478408a26c0e201d155c449bc4a';
@@ -13,7 +13,6 @@ export const METADATA_SET = '0x2c149ed548c6d2993cd73efe187df6eccabe4538091b33adb
 export const TRANSFER = '0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef';
 
 export const ZERO_ADDRESS = `0x${'0'.repeat(40)}`;
-const WORD_HEX = 64;
 
 export type RegistryEvent =
   | { readonly kind: 'registered'; readonly agentId: bigint }
@@ -33,7 +32,7 @@ export type RegistryEvent =
  */
 export function agentTopic(agentId: bigint): string {
   if (agentId < 0n || agentId >= 1n << 256n) throw new RangeError('an agent id is a uint256');
-  return `0x${agentId.toString(16).padStart(WORD_HEX, '0')}`;
+  return `0x${agentId.toString(16).padStart(2 * WORD_BYTES, '0')}`;
 }
 
 /**
@@ -45,7 +44,9 @@ export function decodeEvent(log: ChainLog): RegistryEvent | undefined {
   switch (event) {
     case METADATA_SET: {
       if (log.topics.length !== 3) throw malformed('MetadataSet');
-      const [key, value] = decodeStringAndBytes(log.data);
+      const data = bytesOf(log.data);
+      const key = bytesAt(data, 0, 0, 'MetadataSet');
+      const value = bytesAt(data, 0, WORD_BYTES, 'MetadataSet');
       return { kind: 'metadata', agentId: BigInt(first as string), key: key.toString('utf8'), value };
     }
     case TRANSFER:
@@ -65,31 +66,7 @@ export function decodeEvent(log: ChainLog): RegistryEvent | undefined {
   }
 }
 
-function malformed(event: string): ChainError {
-  return new ChainError('rpc_bad_answer', { detail: `a ${event} event is malformed` });
-}
-
 function partyOf(topic: string): string | undefined {
   const address = `0x${topic.slice(-40)}`;
   return address === ZERO_ADDRESS ? undefined : address;
-}
-
-/** ABI decoding of `(string, bytes)`: two offsets, each leading to a length and that many bytes. */
-function decodeStringAndBytes(data: string): [Buffer, Buffer] {
-  const bytes = Buffer.from(data.slice(2), 'hex');
-  return [bytesAt(bytes, wordAt(bytes, 0)), bytesAt(bytes, wordAt(bytes, 32))];
-}
-
-function bytesAt(data: Buffer, offset: number): Buffer {
-  const start = offset + 32;
-  const end = start + wordAt(data, offset);
-  if (end > data.length) throw malformed('MetadataSet');
-  return data.subarray(start, end);
-}
-
-/** A word as a number that can index `data`: anything larger is malformed, whatever its upper bytes say. */
-function wordAt(data: Buffer, offset: number): number {
-  if (offset + 32 > data.length) throw malformed('MetadataSet');
-  for (let i = offset; i < offset + 26; i++) if (data[i] !== 0) throw malformed('MetadataSet');
-  return data.readUIntBE(offset + 26, 6);
 }

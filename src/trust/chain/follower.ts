@@ -7,7 +7,7 @@
  * longer than is read), every agent is declared changed by a `reset`: to forget too much costs a few reads, to
  * forget too little lets a revoked key in.
  */
-import { type Finality, parseSafe } from './agent-keys.ts';
+
 import { type BlockRing, createBlockRing, RING_BLOCKS } from './block-ring.ts';
 import { type BlockRef, type ChainLog, type Header, parseHeader, parseLogs } from './blocks.ts';
 import { type ChangeReporter, createChangeReporter, type RegistryChange } from './changes.ts';
@@ -16,6 +16,7 @@ import { METADATA_SET, REGISTERED, TRANSFER } from './events.ts';
 import { fetchHeaders, getBlockCall } from './headers.ts';
 import { type RpcAnswer, resultOf } from './json-rpc.ts';
 import { type Batch, getLogsCall, getLogsInRange, type LogFilter } from './log-range.ts';
+import { type Finality, parseSafe } from './snapshot.ts';
 
 export interface FollowedRegistry {
   readonly address: string;

@@ -65,7 +65,7 @@ export function replayKeys(logs: readonly ChainLog[], agentId: bigint, safeBlock
     : judge(owner, slots, ignored, safeBlock);
 }
 
-function inChainOrder(logs: readonly ChainLog[]): ChainLog[] {
+export function inChainOrder(logs: readonly ChainLog[]): ChainLog[] {
   return logs
     .filter((log) => !log.removed)
     .sort((a, b) => a.blockNumber - b.blockNumber || a.logIndex - b.logIndex);

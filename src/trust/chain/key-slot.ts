@@ -14,7 +14,7 @@ const MULTIKEY_BYTES_MAX = 1015;
 const MULTIKEY_BYTES_MIN = 3;
 
 /** Bits of a slot's first byte: the verification relationships of DID Core, section 5.3, the key stands in. */
-export const KEY_FLAGS = { authentication: 0x01, assertionMethod: 0x02 } as const;
+export const KEY_FLAGS = { authentication: 0x01, assertionMethod: 0x02, keyAgreement: 0x04 } as const;
 
 export interface KeySlot {
   /** Any of `KEY_FLAGS`; bits unknown to this version are kept, and mean nothing. */

@@ -4,7 +4,7 @@
  * each new one the chain is read from the last block that was followed.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Finality } from './agent-keys.ts';
+
 import { type BlockRef, type Header, parseHeader, parseLog } from './blocks.ts';
 import type { RegistryChange } from './changes.ts';
 import { type Checkpoint, createSaver, type WatcherLog } from './checkpoint.ts';
@@ -14,6 +14,7 @@ import { RESPONSE_BYTES_MAX, type RpcLink } from './json-rpc.ts';
 import type { Batch } from './log-range.ts';
 import { createMailbox, type Mailbox } from './mailbox.ts';
 import { assertChainId, assertRpcUrls, openLink } from './rpc.ts';
+import type { Finality } from './snapshot.ts';
 
 export interface WatcherOptions {
   /** `ws:`, `wss:`: subscribes. `http:`, `https:`: polls. In order of preference. */

@@ -1,8 +1,12 @@
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { expect, test } from 'vitest';
-import { compileRegistry } from '../../../src/trust/chain/contracts/compile.ts';
+import { CONTRACTS, compileContract } from '../../../src/trust/chain/contracts/compile.ts';
 
-test('the committed artefact is what its source compiles to', () => {
-  const file = new URL('../../../src/trust/chain/contracts/SageAgentRegistry.artifact.json', import.meta.url);
-  expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(JSON.parse(JSON.stringify(compileRegistry())));
-});
+test.each(CONTRACTS.map((contract) => [basename(contract.pathname), contract] as const))(
+  'the committed artefact of %s is what its source compiles to',
+  (_name, contract) => {
+    const artifact = readFileSync(new URL(`${contract.href}.artifact.json`), 'utf8');
+    expect(JSON.parse(artifact)).toEqual(JSON.parse(JSON.stringify(compileContract(contract))));
+  },
+);

@@ -1,11 +1,12 @@
 /**
- * Compiles the registry with the solc of package.json and writes `SageAgentRegistry.artifact.json`, which is
+ * Compiles contracts with the solc of package.json and writes `<name>.artifact.json` beside each, which is
  * committed: running the gateway, its demo and its tests needs no compiler. `npm run compile:contracts` runs this
- * file; `test/trust/chain/artifact-matches-source.test.ts` holds the artefact against the source.
+ * file; `test/trust/chain/artifact-matches-source.test.ts` holds the artefacts against their sources.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export interface ContractArtifact {
@@ -27,9 +28,12 @@ interface SolcOutput {
   >;
 }
 
-const CONTRACT = 'SageAgentRegistry';
-const SOURCE = `${CONTRACT}.sol`;
-const ARTIFACT = new URL(`./${CONTRACT}.artifact.json`, import.meta.url);
+/** Ours, and what the tests put on their chains: registries that others have deployed, written anew. */
+export const CONTRACTS: readonly URL[] = [
+  new URL('./SageAgentRegistry', import.meta.url),
+  new URL('../../../../test/support/contracts/EthereumDIDRegistry', import.meta.url),
+  new URL('../../../../test/support/contracts/AgentCardRegistry', import.meta.url),
+];
 
 /** Cancun because OpenZeppelin 5 uses its MCOPY; no metadata hash, so that the code depends on the source alone. */
 const SETTINGS = {
@@ -39,9 +43,12 @@ const SETTINGS = {
 };
 
 /**
+ * @param contract where the contract is, without `.sol`
  * @throws Error with solc's own messages when the source does not compile without warnings.
  */
-export function compileRegistry(): ContractArtifact {
+export function compileContract(contract: URL): ContractArtifact {
+  const name = basename(contract.pathname);
+  const file = `${name}.sol`;
   const require = createRequire(import.meta.url);
   const solc = require('solc') as {
     version(): string;
@@ -50,7 +57,7 @@ export function compileRegistry(): ContractArtifact {
       callbacks: { import(path: string): { contents: string } | { error: string } },
     ): string;
   };
-  const sources = new Map([[SOURCE, readFileSync(new URL(`./${SOURCE}`, import.meta.url), 'utf8')]]);
+  const sources = new Map([[file, readFileSync(new URL(`${contract.href}.sol`), 'utf8')]]);
   const findImport = (path: string): { contents: string } | { error: string } => {
     if (!path.startsWith('@openzeppelin/contracts/')) return { error: `import of ${path} is not allowed` };
     const contents = readFileSync(require.resolve(path), 'utf8');
@@ -59,19 +66,19 @@ export function compileRegistry(): ContractArtifact {
   };
   const input = {
     language: 'Solidity',
-    sources: { [SOURCE]: { content: sources.get(SOURCE) } },
-    settings: { ...SETTINGS, outputSelection: { [SOURCE]: { [CONTRACT]: ['abi', 'evm.bytecode.object'] } } },
+    sources: { [file]: { content: sources.get(file) } },
+    settings: { ...SETTINGS, outputSelection: { [file]: { [name]: ['abi', 'evm.bytecode.object'] } } },
   };
   const output = JSON.parse(solc.compile(JSON.stringify(input), { import: findImport })) as SolcOutput;
   if (output.errors !== undefined && output.errors.length > 0) {
     throw new Error(output.errors.map((error) => error.formattedMessage).join('\n'));
   }
-  const compiled = output.contracts?.[SOURCE]?.[CONTRACT];
-  if (compiled === undefined) throw new Error(`solc gave no ${CONTRACT}`);
+  const compiled = output.contracts?.[file]?.[name];
+  if (compiled === undefined) throw new Error(`solc gave no ${name}`);
   const hash = createHash('sha256');
-  for (const name of [...sources.keys()].sort()) hash.update(`${name}\0${sources.get(name)}\0`);
+  for (const path of [...sources.keys()].sort()) hash.update(`${path}\0${sources.get(path)}\0`);
   return {
-    contract: CONTRACT,
+    contract: name,
     abi: compiled.abi,
     bytecode: `0x${compiled.evm.bytecode.object}`,
     compiler: solc.version(),
@@ -81,9 +88,11 @@ export function compileRegistry(): ContractArtifact {
 }
 
 if (import.meta.main) {
-  const artifact = compileRegistry();
-  writeFileSync(ARTIFACT, `${JSON.stringify(artifact, null, 2)}\n`);
-  console.log(
-    `[+] ${fileURLToPath(ARTIFACT)}: ${(artifact.bytecode.length - 2) / 2} bytes, solc ${artifact.compiler}`,
-  );
+  for (const contract of CONTRACTS) {
+    const artifact = compileContract(contract);
+    const file = new URL(`${contract.href}.artifact.json`);
+    writeFileSync(file, `${JSON.stringify(artifact, null, 2)}\n`);
+    const bytes = (artifact.bytecode.length - 2) / 2;
+    console.log(`[+] ${fileURLToPath(file)}: ${bytes} bytes, solc ${artifact.compiler}`);
+  }
 }
