@@ -291,6 +291,7 @@ async function openParts(
     nodeId,
     log,
     now,
+    monotonicNow: () => Number(process.hrtime.bigint()) / 1e6,
   });
   opened.defer(() => store.close());
   const database = await opening;
@@ -350,9 +351,9 @@ function boundMessages(app: FastifyInstance, agents: readonly AgentDefinition[])
   app.websocketServer.options.maxPayload = Math.max(1, ...bounds);
 }
 
-const tableFill = ({ table: { nonces } }: Store) => ({
-  used: Math.round(nonces.fill(now()) * nonces.slots),
-  capacity: nonces.slots,
+const tableFill = ({ nonces, table: { nonces: region } }: Store) => ({
+  used: Math.round(nonces.fill() * region.slots),
+  capacity: region.slots,
 });
 
 const watched = (parts: Parts, { inForce, denials }: State) =>

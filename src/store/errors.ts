@@ -16,8 +16,8 @@ export const RedisUnavailable = createError<[string, string]>(
 );
 
 /** At start: what DATA_DIR says of an earlier process cannot be read, and going on would accept its replays. */
-export const FutureMarkInvalid = createError<[string]>(
-  'FUTURE_MARK_INVALID',
+export const AcceptedMarkInvalid = createError<[string]>(
+  'ACCEPTED_MARK_INVALID',
   '%s does not hold a number of seconds; remove it only when no signature accepted before can still be valid',
   500,
 );

@@ -4,17 +4,30 @@
  */
 import { hash } from 'node:crypto';
 import { FULL } from './memory/region.ts';
+import type { SteadyClock } from './memory/steady.ts';
 import type { Table } from './memory/table.ts';
-import type { RedisStore } from './redis/connection.ts';
+import type { RedisStore, StoreLog } from './redis/connection.ts';
 
 /**
  * - `reserved`: never seen; go on.
  * - `replayed`: seen; refuse.
+ * - `forgotten`: what may have been seen is not known any more (a Redis that was flushed, a clock that stepped back);
+ *   refuse, a signature made later is accepted.
  * - `full`: there is no room to remember it, so it cannot be accepted; 503.
  * - `unavailable`: Redis cannot be asked and this node alone has not seen it; refuse, unless the route says
  *   otherwise. The nonce is spent on this node, so the caller must sign anew.
  */
-export type NonceOutcome = 'reserved' | 'replayed' | 'full' | 'unavailable';
+export type NonceOutcome = 'reserved' | 'replayed' | 'forgotten' | 'full' | 'unavailable';
+
+/** One use of a signature that has verified. */
+export interface NonceUse {
+  readonly did: string;
+  readonly keyId: string;
+  readonly nonce: string;
+  readonly createdSeconds: number;
+  /** The last moment at which this signature could be accepted, skew included; milliseconds since the epoch. */
+  readonly expiresAtMs: number;
+}
 
 export interface NonceStore {
   /**
@@ -23,14 +36,18 @@ export interface NonceStore {
    * clock need care of their own, for nothing here knows what an earlier process accepted.
    */
   readonly remembersSinceMs: number;
-  /** @param expiresAtMs the last moment at which this signature could be accepted, skew included. */
-  reserve(
-    did: string,
-    keyId: string,
-    nonce: string,
-    expiresAtMs: number,
-    nowMs: number,
-  ): NonceOutcome | Promise<NonceOutcome>;
+  /** Whether they outlive this process. */
+  readonly shared: boolean;
+  /** @param nowMs the wall clock, read just before */
+  reserve(use: NonceUse, nowMs: number): NonceOutcome | Promise<NonceOutcome>;
+  /** The part of this process's table that is in use, 0 to 1; an estimate. */
+  fill(): number;
+}
+
+export interface NonceClock {
+  /** Milliseconds that never step, the same for all threads of the process. */
+  readonly monotonicNow: () => number;
+  readonly log: Pick<StoreLog, 'warn'>;
 }
 
 /** "The last moment" is inclusive, and a worker's clock reading may be a little older than another's. */
@@ -38,11 +55,13 @@ const MEMORY_MARGIN_MS = 1_000;
 /** Between machines, clocks differ more: a node that is this much behind still accepts the signature. */
 const REDIS_MARGIN_MS = 10_000;
 
-export function createMemoryNonces(table: Table): NonceStore {
+export function createMemoryNonces(table: Table, clock: NonceClock): NonceStore {
+  const steady = steadyClock(table, clock);
   return {
     remembersSinceMs: table.startedAtMs,
-    reserve: (did, keyId, nonce, expiresAtMs, nowMs) =>
-      reserveHere(table, nameOf(did, keyId, nonce), expiresAtMs, nowMs),
+    shared: false,
+    reserve: (use, nowMs) => reserveHere(table, steady, nameOf(use), use.expiresAtMs, nowMs),
+    fill: () => table.nonces.fill(steady.now()),
   };
 }
 
@@ -50,31 +69,56 @@ export function createMemoryNonces(table: Table): NonceStore {
  * Nonces all nodes share. This node's table is asked first: it refuses a replay without a round trip, and it
  * remembers what this node accepted should Redis go away.
  */
-export function createSharedNonces(table: Table, redis: RedisStore): NonceStore {
+export function createSharedNonces(table: Table, redis: RedisStore, clock: NonceClock): NonceStore {
+  const steady = steadyClock(table, clock);
   return {
     get remembersSinceMs() {
       return redis.usable() && redis.nonceFault() === '' ? redis.remembersSinceMs() : table.startedAtMs;
     },
-    reserve(did, keyId, nonce, expiresAtMs, nowMs) {
-      const name = nameOf(did, keyId, nonce);
-      if (reserveHere(table, name, expiresAtMs, nowMs) === 'replayed') return 'replayed';
+    shared: true,
+    reserve(use, nowMs) {
+      const name = nameOf(use);
+      const here = reserveHere(table, steady, name, use.expiresAtMs, nowMs);
+      if (here === 'replayed' || here === 'forgotten') return here;
       // A full table is no matter while Redis remembers.
       if (!redis.usable() || redis.nonceFault() !== '') return 'unavailable';
-      return reserveThere(redis, name, Math.max(0, expiresAtMs - nowMs) + REDIS_MARGIN_MS);
+      // Asked before too, but a body may have been waited for since, and Redis have lost its memory meanwhile. Redis is
+      // told which memory this answer is about, and reserves nothing in another.
+      if (use.createdSeconds * 1_000 < redis.remembersSinceMs()) return 'forgotten';
+      return reserveThere(redis, name, Math.max(0, use.expiresAtMs - nowMs) + REDIS_MARGIN_MS, nowMs);
     },
+    fill: () => table.nonces.fill(steady.now()),
   };
 }
 
+function steadyClock(table: Table, { monotonicNow, log }: NonceClock): SteadyClock {
+  return table.steadyClock(monotonicNow, (steppedBackMs) =>
+    log.warn(
+      { steppedBackMs },
+      'the clock stepped back; signatures that may have been used before are refused until it has caught up',
+    ),
+  );
+}
+
 /** Lengths go first, so that no two triples read the same whatever their parts hold. */
-function nameOf(did: string, keyId: string, nonce: string): string {
+function nameOf({ did, keyId, nonce }: NonceUse): string {
   return `${did.length}.${keyId.length}.${did}${keyId}${nonce}`;
 }
 
-const keepFirst = (value: number, _now: number, expiresAtMs: number) => (value === 0 ? expiresAtMs : value);
+const keepFirst = (value: number, _now: number, untilMs: number) => (value === 0 ? untilMs : value);
 
-function reserveHere(table: Table, name: string, expiresAtMs: number, nowMs: number): NonceOutcome {
-  const until = Math.max(expiresAtMs, nowMs) + MEMORY_MARGIN_MS;
-  const before = table.nonces.update(table.tag(name), nowMs, keepFirst, until, 0);
+function reserveHere(
+  table: Table,
+  steady: SteadyClock,
+  name: string,
+  expiresAtMs: number,
+  nowMs: number,
+): NonceOutcome {
+  if (steady.mayHaveForgotten(expiresAtMs, nowMs)) return 'forgotten';
+  steady.accepting(expiresAtMs);
+  const steadyMs = steady.now();
+  const until = steadyMs + Math.max(0, expiresAtMs - nowMs) + MEMORY_MARGIN_MS;
+  const before = table.nonces.update(table.tag(name), steadyMs, keepFirst, until, 0);
   if (before === 0) return 'reserved';
   return before === FULL ? 'full' : 'replayed';
 }
@@ -83,13 +127,16 @@ function reserveHere(table: Table, name: string, expiresAtMs: number, nowMs: num
  * The time to live is relative. An absolute one (PXAT) is judged by the clock of Redis: were that ahead of ours,
  * the key would be born expired and every replay would pass.
  */
-async function reserveThere(redis: RedisStore, name: string, ttlMs: number): Promise<NonceOutcome> {
-  const key = `${redis.prefix}nonce:${hash('sha256', name, 'base64url')}`;
+async function reserveThere(
+  redis: RedisStore,
+  name: string,
+  ttlMs: number,
+  nowMs: number,
+): Promise<NonceOutcome> {
   try {
-    const answer = await redis.run((client) => client.set(key, '1', 'PX', Math.ceil(ttlMs), 'NX'));
-    return answer === 'OK' ? 'reserved' : 'replayed';
+    return await redis.reserve(hash('sha256', name, 'base64url'), Math.ceil(ttlMs), nowMs);
   } catch (error) {
     // `noeviction` answers a full memory with an error, which is what it is wanted for.
-    return error instanceof Error && error.message.startsWith('OOM') ? 'full' : 'unavailable';
+    return error instanceof Error && error.message.includes('OOM') ? 'full' : 'unavailable';
   }
 }

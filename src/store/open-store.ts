@@ -1,6 +1,7 @@
 /** Everything that remembers, put together: this process's table, the mark on disk, and Redis when there is one. */
+
+import { type AcceptedMark, openAcceptedMark } from './accepted-mark.ts';
 import { type Blocks, createBlocks } from './blocks.ts';
-import { type FutureMark, openFutureMark } from './future-mark.ts';
 import { createLimits, type LimitStore } from './limits.ts';
 import { createTable, type Table, type TableSizes } from './memory/table.ts';
 import { createMemoryNonces, createSharedNonces, type NonceStore } from './nonces.ts';
@@ -21,6 +22,8 @@ export interface StoreOptions {
   readonly log: StoreLog;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** Milliseconds that never step, the same for all threads of the process. */
+  readonly monotonicNow: () => number;
 }
 
 export interface Store {
@@ -30,7 +33,7 @@ export interface Store {
   readonly limits: LimitStore;
   readonly blocks: Blocks;
   readonly sharedKeys: SharedKeyCache | null;
-  readonly futureMark: FutureMark;
+  readonly acceptedMark: AcceptedMark;
   close(): Promise<void>;
 }
 
@@ -39,11 +42,12 @@ export interface Store {
  * @throws {RedisUrlInvalid} and what the file system says of DATA_DIR.
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  const { now, log } = options;
-  const futureMark = openFutureMark(options.folder);
+  const { now, monotonicNow, log } = options;
+  const acceptedMark = openAcceptedMark(options.folder);
   const table = createTable({
     seed: options.seed,
     startedAtMs: now(),
+    monotonicMs: monotonicNow(),
     ...(options.sizes === undefined ? {} : { sizes: options.sizes }),
   });
   const redis =
@@ -60,11 +64,14 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   return {
     table,
     redis,
-    nonces: redis === null ? createMemoryNonces(table) : createSharedNonces(table, redis),
+    nonces:
+      redis === null
+        ? createMemoryNonces(table, { monotonicNow, log })
+        : createSharedNonces(table, redis, { monotonicNow, log }),
     limits: createLimits(table, redis),
     blocks: createBlocks({ table, redis, now, log }),
     sharedKeys: redis === null ? null : createSharedKeyCache(redis),
-    futureMark,
+    acceptedMark,
     close: async () => redis?.close(),
   };
 }

@@ -3,8 +3,10 @@ import { createLimits } from '../../src/store/limits.ts';
 import { createSharedNonces } from '../../src/store/nonces.ts';
 import type { RedisStore } from '../../src/store/redis/connection.ts';
 import { redisAvailable, startRedis, type TestRedis } from '../support/redis.ts';
-import { connect, type KeptLog, keptLog, smallTable, until } from './support.ts';
+import { connect, type KeptLog, keptLog, smallTable, still, until, useOf } from './support.ts';
 
+/** Made after the start of any Redis here. */
+const SOON = { createdSeconds: Math.floor(Date.now() / 1_000) + 60 };
 const rule = { ratePerPeriod: 2, periodMs: 3_600_000, burst: 20 };
 
 describe.skipIf(!redisAvailable())('a Redis that goes away', () => {
@@ -28,10 +30,10 @@ describe.skipIf(!redisAvailable())('a Redis that goes away', () => {
 
   test('killed in mid-flight: every call is answered, each node spends its half, and all is shared again later', async () => {
     const limits = createLimits(smallTable(), a);
-    const nonces = createSharedNonces(smallTable(), a);
+    const nonces = createSharedNonces(smallTable(), a, still);
     const calls = Array.from({ length: 200 }, (_, at) => [
       Promise.resolve(limits.take(`flight ${at}`, rule, Date.now())),
-      Promise.resolve(nonces.reserve('did:web:a.example', 'k', `n${at}`, Date.now() + 65_000, Date.now())),
+      Promise.resolve(nonces.reserve(useOf(`n${at}`, SOON), Date.now())),
     ]).flat();
     await redis.kill();
     for (const answer of await Promise.all(calls)) {
@@ -51,8 +53,8 @@ describe.skipIf(!redisAvailable())('a Redis that goes away', () => {
       if (outcome.allowed) allowed += 1;
     }
     expect(allowed).toBe(10);
-    expect(nonces.reserve('did:web:a.example', 'k', 'away', 1e12 + 1, 1e12)).toBe('unavailable');
-    expect(nonces.reserve('did:web:a.example', 'k', 'away', 1e12 + 1, 1e12)).toBe('replayed');
+    expect(nonces.reserve(useOf('away'), Date.now())).toBe('unavailable');
+    expect(nonces.reserve(useOf('away'), Date.now())).toBe('replayed');
 
     await redis.restart();
     await until(() => a.usable() && b.usable());
@@ -75,10 +77,10 @@ describe.skipIf(!redisAvailable())('a Redis that goes away', () => {
   });
 
   test('a restarted Redis has forgotten its nonces, and says since when it remembers', async () => {
-    const nonces = createSharedNonces(smallTable(), a);
+    const nonces = createSharedNonces(smallTable(), a, still);
     const before = nonces.remembersSinceMs;
     expect(before).toBeGreaterThan(0);
-    expect(createSharedNonces(smallTable(), b).remembersSinceMs).toBe(before);
+    expect(createSharedNonces(smallTable(), b, still).remembersSinceMs).toBe(before);
     const restartedAt = Date.now();
     await redis.restart();
     await until(() => !a.usable() || nonces.remembersSinceMs !== before);

@@ -3,7 +3,10 @@ import { createLimits } from '../../src/store/limits.ts';
 import { createSharedNonces } from '../../src/store/nonces.ts';
 import type { RedisStore } from '../../src/store/redis/connection.ts';
 import { redisAvailable, startRedis, type TestRedis } from '../support/redis.ts';
-import { connect, smallTable, until } from './support.ts';
+import { connect, smallTable, still, until, useOf } from './support.ts';
+
+/** Made after the start of the Redis here. */
+const SOON = { createdSeconds: Math.floor(Date.now() / 1_000) + 60 };
 
 describe.skipIf(!redisAvailable())('two nodes on one Redis', () => {
   let redis: TestRedis;
@@ -33,11 +36,14 @@ describe.skipIf(!redisAvailable())('two nodes on one Redis', () => {
 
   test('accept a nonce once between them, whoever is asked first and at whatever moment', async () => {
     const now = Date.now();
-    const [here, there] = [createSharedNonces(smallTable(), a), createSharedNonces(smallTable(), b)];
+    const [here, there] = [
+      createSharedNonces(smallTable(), a, still),
+      createSharedNonces(smallTable(), b, still),
+    ];
     const outcomes = await Promise.all(
       Array.from({ length: 200 }, (_, at) => at).flatMap((at) => [
-        Promise.resolve(here.reserve('did:web:a.example', 'k', `n${at}`, now + 65_000, now)),
-        Promise.resolve(there.reserve('did:web:a.example', 'k', `n${at}`, now + 65_000, now)),
+        Promise.resolve(here.reserve(useOf(`n${at}`, SOON), now)),
+        Promise.resolve(there.reserve(useOf(`n${at}`, SOON), now)),
       ]),
     );
     expect(outcomes.filter((outcome) => outcome === 'reserved').length).toBe(200);
@@ -45,10 +51,10 @@ describe.skipIf(!redisAvailable())('two nodes on one Redis', () => {
   });
 
   test('refuse a replay on the node that has seen it without asking Redis', async () => {
-    const nonces = createSharedNonces(smallTable(), a);
+    const nonces = createSharedNonces(smallTable(), a, still);
     const now = Date.now();
-    expect(await nonces.reserve('did:web:b.example', 'k', 'n', now + 65_000, now)).toBe('reserved');
-    expect(nonces.reserve('did:web:b.example', 'k', 'n', now + 65_000, now)).toBe('replayed');
+    expect(await nonces.reserve(useOf('n', SOON), now)).toBe('reserved');
+    expect(nonces.reserve(useOf('n', SOON), now)).toBe('replayed');
   });
 
   test('spend one limit together', async () => {

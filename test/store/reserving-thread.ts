@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { createLimits } from '../../src/store/limits.ts';
 import { openTable } from '../../src/store/memory/table.ts';
 import { createMemoryNonces } from '../../src/store/nonces.ts';
+import { still, useOf } from './support.ts';
 
 const {
   table: buffer,
@@ -17,7 +18,7 @@ const {
 };
 const NOW = 1_800_000_000_000;
 const table = openTable(buffer);
-const store = createMemoryNonces(table);
+const store = createMemoryNonces(table, still);
 const limits = createLimits(table, null);
 const arrived = new Int32Array(gate);
 
@@ -42,7 +43,7 @@ const outcomes: Record<string, number> = {};
 let allowed = 0;
 for (let nonce = 0; nonce < nonces; nonce += 1) {
   if (nonce % ROUND === 0) meet(nonce / ROUND);
-  const outcome = store.reserve('did:web:a.example', 'k', `n${nonce}`, NOW + 65_000, NOW);
+  const outcome = store.reserve(useOf(`n${nonce}`, { expiresAtMs: NOW + 65_000 }), NOW);
   if (typeof outcome !== 'string') throw new Error('memory answers at once');
   outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
   if (outcome === 'reserved') reserved.push(nonce);

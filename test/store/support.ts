@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect as connectSocket } from 'node:net';
 import { createTable, type Table, type TableSizes } from '../../src/store/memory/table.ts';
+import type { NonceUse } from '../../src/store/nonces.ts';
 import { connectRedis, type RedisStore, type StoreLog } from '../../src/store/redis/connection.ts';
 
 export function smallTable(sizes: TableSizes = {}, startedAtMs = 0): Table {
@@ -10,6 +11,7 @@ export function smallTable(sizes: TableSizes = {}, startedAtMs = 0): Table {
   return createTable({
     seed,
     startedAtMs,
+    monotonicMs: 0,
     sizes: { nonces: 4096, counters: 4096, blocks: 64, failures: 64, ...sizes },
   });
 }
@@ -25,14 +27,24 @@ export function keptLog(): KeptLog {
   return { lines, debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 
+/** For nonces whose time does not matter: it stands still. */
+export const still = { monotonicNow: () => 0, log: keptLog() };
+
+/** One use of a signature made now and acceptable for 65 s, unless said otherwise. */
+export function useOf(nonce: string, more: Partial<NonceUse> = {}): NonceUse {
+  const now = Date.now();
+  const usual = { did: 'did:web:a.example', keyId: 'k', createdSeconds: Math.floor(now / 1_000) };
+  return { ...usual, nonce, expiresAtMs: now + 65_000, ...more };
+}
+
 let nodes = 0;
 
-export function connect(url: string, log: StoreLog = keptLog()): RedisStore {
+export function connect(url: string, log: StoreLog = keptLog(), now: () => number = Date.now): RedisStore {
   nodes += 1;
   return connectRedis({
     url,
     log,
-    now: Date.now,
+    now,
     nodeId: `node-${process.pid}-${nodes}`,
     createdAheadMsMax: 5_000,
   });

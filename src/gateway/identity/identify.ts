@@ -4,7 +4,7 @@
  * nonces before verification could lock a caller out (RFC 9421, section 7.2.2).
  */
 import type { Readable } from 'node:stream';
-import type { NonceOutcome } from '../../store/nonces.ts';
+import type { NonceOutcome, NonceUse } from '../../store/nonces.ts';
 import { type ParsedKeyId, parseKeyId } from '../../trust/did/did-url.ts';
 import { DidError } from '../../trust/did/errors.ts';
 import type { ResolvedKey } from '../../trust/did/resolver.ts';
@@ -39,15 +39,9 @@ export interface IdentityPorts {
   readonly nonces: {
     /** Whether a signature made at that moment may have been used before this process could remember it. */
     mayPredateMemory(createdSeconds: number): boolean;
-    reserve(
-      did: string,
-      keyId: string,
-      nonce: string,
-      expiresAtMs: number,
-      nowMs: number,
-    ): NonceOutcome | Promise<NonceOutcome>;
-    /** Notes that a signature dated ahead of this clock is about to be accepted, so that a restart refuses it; false when it cannot. */
-    noteFutureCreated(createdSeconds: number): boolean;
+    reserve(use: NonceUse, nowMs: number): NonceOutcome | Promise<NonceOutcome>;
+    /** Notes that a signature of that date is about to be accepted, so that a restart refuses it; false when it cannot. */
+    noteCreated(createdSeconds: number): boolean;
   };
   readonly now: () => number;
 }
@@ -155,6 +149,7 @@ function verifySignature(
 function answerNonce(outcome: NonceOutcome): void {
   if (outcome === 'reserved') return;
   if (outcome === 'replayed') throw new Refused(IDENTITY_REFUSALS.nonce_replayed);
+  if (outcome === 'forgotten') throw new Refused(IDENTITY_REFUSALS.signature_predates_start);
   if (outcome === 'full') throw new Refused(IDENTITY_REFUSALS.nonce_store_full);
   throw new Refused(IDENTITY_REFUSALS.nonce_store_unavailable);
 }
@@ -167,15 +162,19 @@ function reserveNonce(
   ports: IdentityPorts,
 ): undefined | Promise<void> {
   const nowMs = ports.now();
-  const untilMs = acceptableUntil(signature.params, settings) * 1_000;
+  const expiresAtMs = acceptableUntil(signature.params, settings) * 1_000;
   const { nonce = '', created = 0 } = signature.params;
-  if (created * 1_000 > nowMs && !ports.nonces.noteFutureCreated(created)) answerNonce('unavailable');
+  // A restart refuses by its own clock what was dated before it; what is dated ahead, only by this note.
+  if (!ports.nonces.noteCreated(created) && created * 1_000 > nowMs) answerNonce('unavailable');
   const settle = (outcome: NonceOutcome): void => {
     // The shared store is away and this node has not seen the nonce; a route may accept that for safe methods.
     const goOn = claimant.nonceDownPolicy === 'refuse_unsafe' && isSafeMethod(claimant.view.method);
     if (outcome !== 'unavailable' || !goOn) answerNonce(outcome);
   };
-  const outcome = ports.nonces.reserve(caller.did, caller.keyId, nonce, untilMs, nowMs);
+  const outcome = ports.nonces.reserve(
+    { did: caller.did, keyId: caller.keyId, nonce, createdSeconds: created, expiresAtMs },
+    nowMs,
+  );
   if (outcome instanceof Promise) return outcome.then(settle);
   settle(outcome);
   return undefined;

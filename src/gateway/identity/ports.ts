@@ -41,7 +41,7 @@ interface Log {
 
 /** Identity's view of the other rooms. @param clockSkewSeconds as in the settings @param now milliseconds since the epoch */
 export function identityPorts(
-  { nonces, futureMark }: Store,
+  { nonces, acceptedMark }: Store,
   keys: KeySource,
   clockSkewSeconds: number,
   now: () => number,
@@ -52,20 +52,22 @@ export function identityPorts(
     now,
     keys: keys.resolver,
     nonces: {
-      reserve: (did, keyId, nonce, expiresAtMs, nowMs) =>
-        nonces.reserve(did, keyId, nonce, expiresAtMs, nowMs),
+      reserve: (use, nowMs) => nonces.reserve(use, nowMs),
       mayPredateMemory(createdSeconds) {
         const since = nonces.remembersSinceMs;
         if (createdSeconds * 1_000 < since) return true;
-        // A caller's clock may run ahead, so what an earlier process accepted may be dated after the start of this one.
-        // It was accepted at most the skew before its date: a memory that goes back that far knows it.
+        // A caller's clock may run ahead, and the clock of this machine have been set back, so what an earlier process
+        // accepted may be dated after the start of this one. It was accepted at most the skew before its date: a memory that goes back that far knows it.
         return (
-          createdSeconds <= futureMark.inheritedSeconds && since > (createdSeconds - clockSkewSeconds) * 1_000
+          createdSeconds <= acceptedMark.inheritedSeconds &&
+          since > (createdSeconds - clockSkewSeconds) * 1_000
         );
       },
-      noteFutureCreated(createdSeconds) {
+      noteCreated(createdSeconds) {
+        // Redis keeps the nonce, and asks for clocks that agree with its own.
+        if (nonces.shared && createdSeconds * 1_000 <= now()) return true;
         try {
-          futureMark.note(createdSeconds);
+          acceptedMark.note(createdSeconds);
           unwritable = false;
           return true;
         } catch (error) {

@@ -31,7 +31,7 @@ export function componentProbes(parts: Components, now: () => number): Probe[] {
   return [
     configurationProbe(parts.policyRevision, parts.lastFault),
     databaseProbe(parts.database),
-    ...(redis === null ? [] : [redisProbe(() => redis.status())]),
+    ...(redis === null ? [] : [redisProbe(() => redis.status(), now)]),
     ...parts.chains().map(({ chainId }, at) => chainProbe(chainId, () => parts.chains()[at]?.state, now)),
   ];
 }
@@ -52,18 +52,33 @@ function gradeDatabase(status: DatabaseStatus): ProbeResult {
   return { status: latencyMs > DATABASE_LATENCY_WARN_MS ? 'warn' : 'pass', ...measured };
 }
 
-function gradeRedis(status: RedisStatus): ProbeResult {
+function gradeRedis(status: RedisStatus, nowMs: number): ProbeResult {
   if (!status.connected) return { status: 'fail', output: status.lastError || 'not connected' };
   const measured = { observedValue: Math.round(status.latencyMs * 100) / 100, observedUnit: 'ms' };
   if (status.nonceFault !== '') return { status: 'fail', ...measured, output: status.nonceFault };
   if (!status.listening)
     return { status: 'warn', ...measured, output: 'messages of other nodes do not arrive' };
-  return { status: status.latencyMs > REDIS_LATENCY_WARN_MS ? 'warn' : 'pass', ...measured };
+  // Told for as long as the process runs: whoever looks later must still learn that callers were refused, and why.
+  const forgot =
+    status.forgotAtMs === 0
+      ? {}
+      : {
+          output: `nonces were lost, noticed at ${iso(status.forgotAtMs)}; signatures made before ${iso(status.remembersSinceMs)} are refused`,
+        };
+  const slow = status.latencyMs > REDIS_LATENCY_WARN_MS;
+  return { status: slow || status.remembersSinceMs > nowMs ? 'warn' : 'pass', ...measured, ...forgot };
 }
 
+const iso = (milliseconds: number): string => new Date(milliseconds).toISOString();
+
 /** The last heartbeat's round trip. */
-function redisProbe(status: () => RedisStatus): Probe {
-  return { ...COMMON, name: 'redis:latency', componentType: 'datastore', check: () => gradeRedis(status()) };
+function redisProbe(status: () => RedisStatus, now: () => number): Probe {
+  return {
+    ...COMMON,
+    name: 'redis:latency',
+    componentType: 'datastore',
+    check: () => gradeRedis(status(), now()),
+  };
 }
 
 function gradeChain(state: WatcherState | undefined, nowMs: number): ProbeResult {

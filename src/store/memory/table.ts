@@ -5,6 +5,7 @@
  * since which it remembers travel inside the buffer.
  */
 import { Region, regionBytes, regionSlots } from './region.ts';
+import { createSteadyClock, STEADY_WORDS, type SteadyClock } from './steady.ts';
 import { makeTag, type Tag } from './tag.ts';
 
 /** "SAGE", so that some other buffer handed over by mistake is refused. */
@@ -13,6 +14,8 @@ const HEADER_BYTES = 128;
 const SEED_AT = 16;
 const SEED_BYTES = 32;
 const SIZES_AT = 64;
+const MONOTONIC_AT = 80;
+const STEADY_AT = 88;
 
 export interface TableSizes {
   /**
@@ -34,7 +37,7 @@ export interface Table {
   readonly buffer: SharedArrayBuffer;
   /** Milliseconds since the epoch: when the process began to remember. */
   readonly startedAtMs: number;
-  /** Entries are milliseconds since the epoch. */
+  /** Entries are milliseconds of a steady clock. */
   readonly nonces: Region;
   /** Entries are microseconds since the epoch (theoretical arrival times). */
   readonly counters: Region;
@@ -43,6 +46,8 @@ export interface Table {
   /** Entries are milliseconds since the epoch. */
   readonly failures: Region;
   tag(key: string): Tag;
+  /** The clock by which nonces live; see `steady.ts`. */
+  steadyClock(monotonicNow: () => number, onStepBack: (milliseconds: number) => void): SteadyClock;
   /**
    * To be called when a worker thread has exited: one that was terminated inside the table leaves a lock behind,
    * and that stripe would answer "full" for ever. Returns how many were freed.
@@ -53,8 +58,14 @@ export interface Table {
 /**
  * @param seed 32 random bytes; whoever knows them can aim keys at one bucket.
  * @param startedAtMs signatures created before it cannot be told from replays.
+ * @param monotonicMs what the monotonic clock shows at that moment.
  */
-export function createTable(options: { seed: Uint8Array; startedAtMs: number; sizes?: TableSizes }): Table {
+export function createTable(options: {
+  seed: Uint8Array;
+  startedAtMs: number;
+  monotonicMs: number;
+  sizes?: TableSizes;
+}): Table {
   if (options.seed.length !== SEED_BYTES) throw new RangeError(`a table's seed is ${SEED_BYTES} bytes`);
   const wanted = { ...SIZES_DEFAULT, ...options.sizes };
   const slots = [wanted.nonces, wanted.counters, wanted.blocks, wanted.failures].map(regionSlots);
@@ -63,6 +74,7 @@ export function createTable(options: { seed: Uint8Array; startedAtMs: number; si
   const view = new DataView(buffer);
   view.setInt32(0, MAGIC);
   view.setFloat64(8, options.startedAtMs);
+  view.setFloat64(MONOTONIC_AT, options.monotonicMs);
   new Uint8Array(buffer, SEED_AT, SEED_BYTES).set(options.seed);
   for (const [at, count] of slots.entries()) view.setInt32(SIZES_AT + at * 4, count);
   return openTable(buffer);
@@ -92,6 +104,14 @@ export function openTable(buffer: SharedArrayBuffer): Table {
     blocks,
     failures,
     tag: (key) => makeTag(seed, key),
+    steadyClock: (monotonicNow, onStepBack) =>
+      createSteadyClock({
+        words: new Int32Array(buffer, STEADY_AT, STEADY_WORDS),
+        wallMs: view.getFloat64(8),
+        monotonicMs: view.getFloat64(MONOTONIC_AT),
+        monotonicNow,
+        onStepBack,
+      }),
     forgetThread: (deadThreadId) =>
       [nonces, counters, blocks, failures].reduce(
         (freed, region) => freed + region.releaseLocksOf(deadThreadId),

@@ -5,6 +5,7 @@
  */
 import { RedisUnavailable, RedisUrlInvalid } from '../errors.ts';
 import { Bus } from './bus.ts';
+import { CLOCK_DIFFERENCE_MS_MAX, RedisMemory } from './memory.ts';
 import { type ClientOptions, createClient, type ScriptedRedis } from './scripts.ts';
 
 /** Loopback answers in 0.1 ms and another zone in 2; beyond this the answer is worth less than the wait. */
@@ -50,6 +51,10 @@ export interface RedisStatus {
   readonly listening: boolean;
   /** Why this Redis must not keep nonces, or empty. */
   readonly nonceFault: string;
+  /** When it was last noticed that Redis had forgotten its nonces, milliseconds since the epoch; 0 for never. */
+  readonly forgotAtMs: number;
+  /** Signatures created before this moment are refused, milliseconds since the epoch. */
+  readonly remembersSinceMs: number;
 }
 
 export interface RedisConnectOptions {
@@ -93,13 +98,14 @@ export class RedisStore {
   #checkedAtMs = 0;
   #liveNodes = 1;
   #nonceFault = '';
-  #remembersSinceMs = 0;
-  #memoryMark = 0;
+  readonly #memory = new RedisMemory();
+  readonly #memoryKey: string;
 
   constructor(options: RedisConnectOptions) {
     this.#options = options;
     this.#endpoint = endpointOf(options.url);
     this.prefix = options.prefix ?? PREFIX_DEFAULT;
+    this.#memoryKey = `${this.prefix}epoch`;
     this.log = options.log;
     this.#client = createClient(options.url, clientOptions());
     this.bus = new Bus(createClient(options.url, clientOptions()), options.log);
@@ -126,6 +132,8 @@ export class RedisStore {
       liveNodes: this.#liveNodes,
       listening: this.bus.listening,
       nonceFault: this.#nonceFault,
+      forgotAtMs: this.#memory.forgotAtMs,
+      remembersSinceMs: this.#memory.sinceMs,
     };
   }
 
@@ -149,9 +157,37 @@ export class RedisStore {
     if (this.#usable) listener();
   }
 
-  /** Since when this Redis has forgotten nothing, milliseconds since the epoch by this node's clock. */
+  /** Signatures created before may have been used and forgotten; milliseconds since the epoch. */
   remembersSinceMs(): number {
-    return this.#remembersSinceMs;
+    return this.#memory.sinceMs;
+  }
+
+  /**
+   * Reserves a nonce in the memory that `remembersSinceMs` tells of, or says that it is gone; one round trip.
+   * @throws {RedisUnavailable} and errors that Redis answers with.
+   */
+  async reserve(
+    nonce: string,
+    ttlMs: number,
+    nowMs: number,
+  ): Promise<'reserved' | 'replayed' | 'forgotten' | 'unavailable'> {
+    const { mark, beat } = this.#memory;
+    const answer = await this.run((client) =>
+      client.reserve(
+        `${this.prefix}nonce:${nonce}`,
+        this.#memoryKey,
+        ttlMs,
+        mark,
+        beat,
+        nowMs,
+        CLOCK_DIFFERENCE_MS_MAX,
+      ),
+    );
+    if (answer === 1) return 'reserved';
+    if (answer === 0) return 'replayed';
+    // The next heartbeat says what has happened; nobody should wait two seconds for it.
+    void this.#probe();
+    return answer === 2 ? 'forgotten' : 'unavailable';
   }
 
   /**
@@ -196,19 +232,8 @@ export class RedisStore {
     this.#probing = true;
     try {
       const info = await this.#client.info();
-      const startedAt = performance.now();
-      const [liveNodes, sinceMs] = await this.#client.heartbeat(
-        `${this.prefix}nodes`,
-        `${this.prefix}memory`,
-        this.#options.nodeId,
-        field(info, 'run_id'),
-        NODE_GONE_MS,
-        Math.floor(this.#options.now()),
-      );
-      this.#latencyMs = performance.now() - startedAt;
-      this.#checkedAtMs = this.#options.now();
-      this.#liveNodes = Math.max(1, liveNodes);
-      this.#noteMemory(sinceMs);
+      await this.#beat(field(info, 'run_id'));
+      if (this.#memory.jumped) await this.#beat(field(info, 'run_id'));
       this.#judgePolicy(field(info, 'maxmemory_policy'));
       this.#up();
     } catch (error) {
@@ -226,28 +251,40 @@ export class RedisStore {
     this.#timer = setTimeout(() => void this.#probe(), this.#usable ? HEARTBEAT_MS : SUSPECT_PROBE_MS);
   }
 
-  /**
-   * When Redis has forgotten, so it has the nonces of signatures dated ahead of our clock. They would pass as made
-   * after the loss, so those that may be are refused too.
-   */
-  #noteMemory(sinceMs: number): void {
-    if (this.#memoryMark !== 0 && this.#memoryMark !== sinceMs) {
-      this.#remembersSinceMs = sinceMs + this.#options.createdAheadMsMax;
-      this.log.warn(
-        { redis: this.#endpoint },
-        'Redis has forgotten its nonces; signatures made before now are refused',
-      );
-    } else if (this.#memoryMark === 0) this.#remembersSinceMs = sinceMs;
-    this.#memoryMark = sinceMs;
+  async #beat(runId: string): Promise<void> {
+    const memory = this.#memory;
+    const at = { wallMs: this.#options.now(), monotonicMs: performance.now(), latencyMs: 0 };
+    const answer = await this.#client.heartbeat(
+      `${this.prefix}nodes`,
+      this.#memoryKey,
+      this.#options.nodeId,
+      runId,
+      NODE_GONE_MS,
+      memory.mark,
+      memory.beat,
+      this.#options.createdAheadMsMax + CLOCK_DIFFERENCE_MS_MAX,
+      memory.jumped ? '1' : '0',
+    );
+    this.#latencyMs = performance.now() - at.monotonicMs;
+    this.#checkedAtMs = this.#options.now();
+    this.#liveNodes = Math.max(1, answer[0]);
+    if (!memory.note(answer, { ...at, latencyMs: this.#latencyMs })) return;
+    this.log.warn(
+      { redis: this.#endpoint, until: new Date(memory.sinceMs).toISOString() },
+      'Redis has forgotten its nonces; signatures made before now are refused',
+    );
   }
 
-  /** A Redis that may evict what has not expired would forget nonces exactly when somebody presses it to. */
+  /**
+   * A Redis that may evict what has not expired would forget nonces exactly when somebody presses it to, and one whose
+   * clock is not ours when a node accepts what another has seen expire.
+   */
   #judgePolicy(policy: string): void {
     const fault =
       policy === 'noeviction'
-        ? ''
+        ? this.#memory.clockFault
         : `maxmemory-policy of Redis is "${policy || 'unknown'}": it may evict nonces, so replays could pass; set it to noeviction`;
-    if (fault !== this.#nonceFault && fault !== '') this.log.error({ redis: this.#endpoint }, fault);
+    if (this.#nonceFault === '' && fault !== '') this.log.error({ redis: this.#endpoint }, fault);
     this.#nonceFault = fault;
   }
 

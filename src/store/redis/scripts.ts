@@ -1,6 +1,7 @@
 /** The Lua scripts, read once at start; ioredis sends them by hash and loads them where a server lacks them. */
 import { readFileSync } from 'node:fs';
 import { Redis, type RedisOptions } from 'ioredis';
+import type { Heartbeat } from './memory.ts';
 
 /** Each script is a method of the client; what it takes and returns is told at the head of its file. */
 export interface ScriptedRedis extends Redis {
@@ -11,8 +12,20 @@ export interface ScriptedRedis extends Redis {
     node: string,
     runId: string,
     goneMs: number,
+    knownMark: string,
+    knownBeat: number,
+    aheadMs: number,
+    jumped: '0' | '1',
+  ): Promise<Heartbeat>;
+  reserve(
+    nonce: string,
+    memory: string,
+    ttlMs: number,
+    mark: string,
+    beat: number,
     nowMs: number,
-  ): Promise<[number, number]>;
+    clockDifferenceMs: number,
+  ): Promise<number>;
   block(
     blocks: string,
     notes: string,
@@ -39,7 +52,7 @@ export interface ScriptedRedis extends Redis {
 /** Replies are read in their RESP2 shape, whichever protocol is spoken. */
 export type ClientOptions = Omit<RedisOptions, 'replyMapping'>;
 
-const KEYS = { gcra: 1, heartbeat: 2, block: 3, blocked: 2, unblock: 3, unblocked: 1 } as const;
+const KEYS = { gcra: 1, heartbeat: 2, reserve: 2, block: 3, blocked: 2, unblock: 3, unblocked: 1 } as const;
 
 /** A client that knows the scripts; it does not connect before `connect()` is called. */
 export function createClient(url: string, options: ClientOptions): ScriptedRedis {

@@ -71,7 +71,7 @@ test('in this order for a request that is accepted', async () => {
   const { identified } = await ask(bench, { body: BODY });
   expect(identified).toMatchObject({ caller: { did: alice.did, method: 'signature', algorithm: 'ed25519' } });
   expect(identified?.body).toEqual(BODY);
-  expect(bench.asked).toEqual(['find', 'checked', 'verified', 'reserve', 'stands']);
+  expect(bench.asked).toEqual(['find', 'checked', 'verified', 'mark', 'reserve', 'stands']);
 });
 
 test('a covered digest of nothing is checked as well', async () => {

@@ -8,6 +8,7 @@ function portsOf(
   since: { ms: number },
   inheritedSeconds: number,
   note: (seconds: number) => void = () => undefined,
+  shared = false,
 ) {
   const errors: string[] = [];
   const store = {
@@ -15,9 +16,10 @@ function portsOf(
       get remembersSinceMs() {
         return since.ms;
       },
+      shared,
       reserve: () => 'reserved' as const,
     },
-    futureMark: { inheritedSeconds, note },
+    acceptedMark: { inheritedSeconds, note },
   } as unknown as Store;
   const log = { error: (_fields: object, message: string) => void errors.push(message) };
   const keys = { resolver: {} } as unknown as KeySource;
@@ -57,11 +59,23 @@ test('a mark that cannot be written is told, once until it can be again', () => 
   const { nonces, errors } = portsOf({ ms: 0 }, 0, () => {
     if (full) throw new Error('no space left on device');
   });
-  expect([nonces.noteFutureCreated(1), nonces.noteFutureCreated(2)]).toEqual([false, false]);
+  expect([nonces.noteCreated(1), nonces.noteCreated(2)]).toEqual([false, false]);
   expect(errors).toHaveLength(1);
   full = false;
-  expect(nonces.noteFutureCreated(3)).toBe(true);
+  expect(nonces.noteCreated(3)).toBe(true);
   full = true;
-  expect(nonces.noteFutureCreated(4)).toBe(false);
+  expect(nonces.noteCreated(4)).toBe(false);
   expect(errors).toHaveLength(2);
+});
+
+test('where nonces outlive the process only what is dated ahead of its clock is noted', () => {
+  const seconds = Math.floor(Date.now() / 1_000);
+  const noted = (shared: boolean): number[] => {
+    const seen: number[] = [];
+    const { nonces } = portsOf({ ms: 0 }, 0, (created) => void seen.push(created - seconds), shared);
+    for (const ahead of [-10, 0, 60]) nonces.noteCreated(seconds + ahead);
+    return seen;
+  };
+  expect(noted(false)).toEqual([-10, 0, 60]);
+  expect(noted(true)).toEqual([60]);
 });

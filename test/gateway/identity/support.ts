@@ -86,7 +86,7 @@ export function openBench(): Bench {
           asked.push('reserve');
           return bench.outcome;
         },
-        noteFutureCreated(): boolean {
+        noteCreated(): boolean {
           asked.push('mark');
           return bench.marks;
         },
