@@ -26,7 +26,7 @@ export function uintAt(data: Buffer, offset: number, what: string): bigint {
 }
 
 /** A word as a number that can index `data`: anything larger is malformed, whatever its upper bytes say. */
-function indexAt(data: Buffer, offset: number, what: string): number {
+export function indexAt(data: Buffer, offset: number, what: string): number {
   const value = uintAt(data, offset, what);
   if (value >= 1n << 48n) throw malformed(what);
   return Number(value);
@@ -46,6 +46,15 @@ export function bytesAt(data: Buffer, base: number, place: number, what: string)
   const end = start + indexAt(data, at, what);
   if (end > data.length) throw malformed(what);
   return data.subarray(start, end);
+}
+
+/** The arguments of a call that takes one `string`. */
+export function encodeString(text: string): string {
+  const bytes = Buffer.from(text, 'utf8');
+  const padded = Buffer.alloc(Math.ceil(bytes.length / WORD_BYTES) * WORD_BYTES);
+  bytes.copy(padded);
+  const word = (value: number): string => value.toString(16).padStart(2 * WORD_BYTES, '0');
+  return word(WORD_BYTES) + word(bytes.length) + padded.toString('hex');
 }
 
 /** An address as an indexed topic or an argument, 64 hex digits without 0x. */

@@ -1,15 +1,15 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readEthrKeys } from '../../../src/trust/chain/ethr-keys.ts';
 import { createRpc } from '../../../src/trust/chain/rpc.ts';
-import { bytes32, type EthrChain, startEthrChain } from './ethr-fixture.ts';
+import { bytes32, type ContractChain, startEthrChain } from './contract-fixture.ts';
 import { startNode } from './fixture.ts';
 
 const NAME = bytes32('did/pub/Ed25519/sigAuth/hex');
-let chain: EthrChain;
+let chain: ContractChain;
 let accounts: readonly string[];
 beforeAll(async () => {
   chain = await startEthrChain();
-  accounts = chain.anvil.accounts.map(({ address }) => address.toLowerCase());
+  accounts = chain.accounts;
 });
 afterAll(() => chain[Symbol.asyncDispose]());
 
@@ -27,7 +27,7 @@ test.each([0, 20])('an identity with %i changes, the proof of the chain included
   await chain.anvil.mine();
   await using node = await startNode(() => undefined, chain.anvil.httpUrl);
   const rpc = createRpc({ urls: [node.url], chainId: 31337 });
-  const read = await readEthrKeys(rpc, { contract: chain.registry, identifier });
+  const read = await readEthrKeys(rpc, { contract: chain.address, identifier });
   expect(node.requests).toHaveLength(1);
   expect(read).toMatchObject({ exists: true, deactivated: false, pending: [] });
   expect(read.keys).toHaveLength(1 + changes);
@@ -39,9 +39,9 @@ test('what a node leaves out, the contract tells; no contract and no node are no
   await chain.transact(identifier, 'setAttribute', identifier, NAME, `0x${'11'.repeat(32)}`, 9999);
   await chain.transact(identifier, 'revokeAttribute', identifier, NAME, `0x${'11'.repeat(32)}`);
   await chain.anvil.mine();
-  const call = { contract: chain.registry, identifier };
+  const call = { contract: chain.address, identifier };
   const honest = createRpc({ urls: [chain.anvil.httpUrl], chainId: 31337 });
-  const filter = { fromBlock: '0x0', toBlock: 'latest', address: chain.registry };
+  const filter = { fromBlock: '0x0', toBlock: 'latest', address: chain.address };
   const logs = (await chain.anvil.call('eth_getLogs', filter)) as object[];
   await using liar = await startNode(
     ({ id, method }) => (method === 'eth_getLogs' ? { id, result: logs.slice(0, -1) } : undefined),
@@ -78,7 +78,7 @@ test('at a block that is named, and at no other', async () => {
   await chain.transact(identifier, 'revokeAttribute', identifier, NAME, `0x${'22'.repeat(32)}`);
   const rpc = createRpc({ urls: [chain.anvil.httpUrl], chainId: 31337 });
   const at = { number: set.blockNumber, hash: block.hash };
-  const ref = { contract: chain.registry, identifier, finality: { confirmations: 0 } };
+  const ref = { contract: chain.address, identifier, finality: { confirmations: 0 } };
   expect((await readEthrKeys(rpc, { ...ref, at })).keys).toHaveLength(2);
   expect((await readEthrKeys(rpc, ref)).keys).toHaveLength(1);
   const other = { ...at, hash: `0x${'ee'.repeat(32)}` };

@@ -7,12 +7,12 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { readEthrKeys } from '../../../src/trust/chain/ethr-keys.ts';
 import { createRpc, type Rpc } from '../../../src/trust/chain/rpc.ts';
 import type { ChainKey } from '../../../src/trust/did/ports.ts';
-import { bytes32, type EthrChain, startEthrChain } from './ethr-fixture.ts';
+import { bytes32, type ContractChain, startEthrChain } from './contract-fixture.ts';
 
 const RUNS = 25 * Number(process.env.TORTURE ?? 1);
 const [AUTHENTICATION, ASSERTION, AGREEMENT] = [1, 2, 4];
 
-let chain: EthrChain;
+let chain: ContractChain;
 let rpc: Rpc;
 let provider: JsonRpcProvider;
 let oracle: Resolver;
@@ -25,7 +25,7 @@ beforeAll(async () => {
     batchStallTime: 0,
   });
   // Its types name ethers' CommonJS build, which is the same.
-  const config = { name: 'dev', chainId: 31337, registry: chain.registry, provider: provider as never };
+  const config = { name: 'dev', chainId: 31337, registry: chain.address, provider: provider as never };
   oracle = new Resolver(getResolver(config));
   await chain.anvil.call('evm_setAutomine', false);
 });
@@ -134,7 +134,7 @@ async function compare(did: string, identifier: string): Promise<number> {
   vi.useRealTimers();
   expect(didResolutionMetadata.error).toBeUndefined();
   const ours = await readEthrKeys(rpc, {
-    contract: chain.registry,
+    contract: chain.address,
     identifier,
     finality: { confirmations: 0 },
   });

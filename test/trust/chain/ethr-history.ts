@@ -6,7 +6,7 @@ import {
   DID_DELEGATE_CHANGED,
   DID_OWNER_CHANGED,
 } from '../../../src/trust/chain/ethr-events.ts';
-import { bytes32 } from './ethr-fixture.ts';
+import { bytes32 } from './contract-fixture.ts';
 
 export const IDENTITY = `0x${'1d'.repeat(20)}`;
 export const HEAD_TIME = 1_000_000;
