@@ -165,7 +165,7 @@ async function registerPath(
   await app.register(admissionPlugin, { limits: store.limits, blocks: store.blocks, now, addressOf });
   app.admission.setLimits(admissionLimits(policy.current()));
   // identify
-  const ports = identityPorts(store, parts.keys, env.clockSkewSeconds, now, logger);
+  const ports = identityPorts(store, parts.keys, now, logger);
   await app.register(identityPlugin, {
     publicOrigins: env.publicOrigins,
     settings: identitySettings(env),

@@ -41,6 +41,26 @@ export interface InForce {
 const allowLists = (agents: readonly AgentDefinition[]) =>
   agents.map(({ id, allow, authentication }) => ({ agentId: id, allow, open: authentication === 'none' }));
 
+/**
+ * Says once of each agent that what is signed for it may be meant for another server.
+ * @param known of whom that has been said
+ */
+function warnOfUnbound(
+  known: ReadonlySet<string>,
+  agents: readonly AgentDefinition[],
+  log: Logger,
+): ReadonlySet<string> {
+  const unbound = agents.filter(({ profiles }) => profiles.includes('sage-g1')).map(({ id }) => id);
+  for (const agent of unbound) {
+    if (!known.has(agent))
+      log.warn(
+        { agent, profile: 'sage-g1' },
+        'signatures of this profile name no server: they can be sent to another',
+      );
+  }
+  return new Set(unbound);
+}
+
 /** Runs what it is given one after the other, failures included. */
 function inTurn(): <T>(work: () => Promise<T>) => Promise<T> {
   let last: Promise<unknown> = Promise.resolve();
@@ -62,12 +82,14 @@ export async function openInForce(first: Config, options: InForceOptions): Promi
   let merged: MergedAgents = { definitions: first.agents, stored: [] };
   let policyRow: PolicyRow | null = null;
   let policyFault = '';
+  let unbound: ReadonlySet<string> = new Set();
 
   let started = false;
   const apply = async (nextConfig: Config, next: MergedAgents): Promise<void> => {
     const before = merged;
     await policy.configure(nextConfig.policyFile, allowLists(next.definitions));
     options.serve(next.definitions);
+    unbound = warnOfUnbound(unbound, next.definitions, log);
     config = nextConfig;
     merged = next;
     for (const { row, fault } of next.stored) {

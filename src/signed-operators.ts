@@ -11,6 +11,7 @@ import type { Identify, SignerChecks } from './operator/access/signed.ts';
 import { parseKeyId } from './trust/did/did-url.ts';
 import type { Resolver } from './trust/did/resolver.ts';
 import type { KeySource } from './trust/key-source.ts';
+import { DEFAULT_PROFILES } from './trust/profiles/profiles.ts';
 import { requestView } from './trust/wire/message.ts';
 import { selectSignature } from './trust/wire/signature-input.ts';
 
@@ -75,6 +76,7 @@ export function identifyOperator(
       streamed: false,
       // What an operator does twice may be worse than what he cannot do for a while.
       nonceDownPolicy: 'refuse',
+      profiles: DEFAULT_PROFILES,
       onChecked: () => undefined,
       onIdentified(caller) {
         const { did, keyId, validUntilMs } = caller;

@@ -1,5 +1,7 @@
 /** An agent as people write it: in `sage.yaml`, and in the bodies of the operators' API. */
 import { type Static, Type } from 'typebox';
+import { PROFILE_NAMES } from '../trust/profiles/profile.ts';
+import { DEFAULT_PROFILES } from '../trust/profiles/profiles.ts';
 import type { AgentDefinition } from './registry.ts';
 
 const UPSTREAMS_MAX = 64;
@@ -52,6 +54,17 @@ export const AgentSchema = Type.Object(
         default: 'required',
         description:
           'with `none` nobody is identified: only rules of the policy that name no `did` can match. `allow` may not stand beside it',
+      }),
+    ),
+    profiles: Type.Optional(
+      Type.Array(Type.Enum([...PROFILE_NAMES]), {
+        minItems: 1,
+        maxItems: PROFILE_NAMES.length,
+        uniqueItems: true,
+        default: [...DEFAULT_PROFILES],
+        title: 'a list of `rfc9421`, `web-bot-auth`, `sage-g2`, `sage-0.10`, `sage-g1`, `erc8128`, each once',
+        description:
+          '[how requests may be signed](../src/trust/profiles/README.md). `sage-g1` does not bind a signature to this server: the log warns of it',
       }),
     ),
     allow: Type.Optional(
@@ -128,6 +141,7 @@ export function toAgent(entry: AgentEntry): AgentDefinition {
     upstreams: entry.upstreams.map(toUpstream),
     authentication: entry.authentication ?? 'required',
     allow: entry.allow ?? [],
+    profiles: entry.profiles ?? DEFAULT_PROFILES,
     body: entry.body ?? 'buffer',
     onNonceStoreDown: entry.on_nonce_store_down ?? 'refuse_unsafe',
     timeouts: {

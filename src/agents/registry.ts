@@ -2,6 +2,7 @@
  * The agents behind the gateway and their instances: one for each upstream. The registry knows when an instance
  * begins and ends; what an instance holds (a circuit, a pool) is the factory's business, which `app.ts` hands in.
  */
+import type { ProfileName } from '../trust/profiles/profile.ts';
 
 export interface UpstreamDefinition {
   /** An origin such as `http://127.0.0.1:9100`: no path, no credentials. */
@@ -32,6 +33,8 @@ export interface AgentDefinition {
   readonly authentication: 'required' | 'none';
   /** DID patterns that may call when no policy says otherwise. */
   readonly allow: readonly string[];
+  /** How requests to it may be signed. */
+  readonly profiles: readonly ProfileName[];
   /** `buffer`: proven before anything is forwarded; `stream`: forwarded as it comes, the last chunk withheld until proven. */
   readonly body: 'buffer' | 'stream';
   /** What happens to a request whose nonce cannot be reserved because the store is away. */

@@ -39,6 +39,7 @@ const NOBODY: Caller = Object.freeze({
   keyThumbprint: '',
   method: 'none',
   algorithm: null,
+  profile: null,
   covered: new Set<string>(),
   validUntilMs: Number.POSITIVE_INFINITY,
 });
@@ -84,6 +85,7 @@ async function identifyCaller(passage: Passage, tools: PathTools): Promise<void>
       declaredBytes: declaredBytes(passage),
       streamed: definition.body === 'stream',
       nonceDownPolicy: definition.onNonceStoreDown,
+      profiles: definition.profiles,
       onChecked(verifyMicroseconds) {
         record.verifyMicroseconds = verifyMicroseconds;
       },

@@ -20,6 +20,7 @@ app.agents.replace([
     upstreams: [{ url: process.argv[2] ?? '', protocol: 'http/1.1' }],
     authentication: 'none',
     allow: [],
+    profiles: [],
     body: 'buffer',
     onNonceStoreDown: 'refuse',
     timeouts: { connectMs: 2_000, headersMs: 30_000, bodyIdleMs: 60_000 },

@@ -141,6 +141,7 @@ test('the defaults are the defaults', () => {
   const read: Readonly<Record<string, unknown>> = {
     authentication: agent?.authentication,
     body: agent?.body,
+    profiles: agent?.profiles.join(', '),
     on_nonce_store_down: agent?.onNonceStoreDown,
     connect_timeout_ms: agent?.timeouts.connectMs,
     response_timeout_ms: agent?.timeouts.headersMs,

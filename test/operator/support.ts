@@ -37,6 +37,7 @@ export function record(changes: Partial<RequestRecord> = {}): RequestRecord {
       keyThumbprint: 'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k',
       method: 'signature',
       algorithm: 'ed25519',
+      profile: 'rfc9421',
       covered: new Set(['"@method"']),
       validUntilMs: Number.POSITIVE_INFINITY,
     },
@@ -111,6 +112,7 @@ const CIRCUITS = [
 ];
 const DEFAULTS = {
   allow: [],
+  profiles: ['rfc9421' as const],
   body: 'buffer' as const,
   onNonceStoreDown: 'refuse' as const,
   timeouts: { connectMs: 1, headersMs: 1, bodyIdleMs: 1 },

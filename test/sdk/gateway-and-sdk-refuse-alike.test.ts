@@ -7,6 +7,7 @@ import { Refused } from '../../src/gateway/refusal.ts';
 import { didKeyResolver } from '../../src/sdk/did.ts';
 import { signRequest } from '../../src/sdk/sign.ts';
 import { createVerifier } from '../../src/sdk/verify.ts';
+import { DEFAULT_PROFILES } from '../../src/trust/profiles/profiles.ts';
 import { requestView } from '../../src/trust/wire/message.ts';
 import { openBench } from '../gateway/identity/support.ts';
 import { codeOf, newParty } from './support/parties.ts';
@@ -27,7 +28,6 @@ let nowMs = Date.now();
 const verifier = createVerifier({
   origins: ORIGIN,
   resolveKey: didKeyResolver(),
-  algorithms: ['ed25519'],
   // Only what the request itself says is compared here.
   nonces: { remembersSinceMs: 0, reserve: () => 'reserved' },
   maxBodyBytes: 1_000,
@@ -48,6 +48,7 @@ async function byGateway(shown: Shown): Promise<string> {
     declaredBytes: shown.body?.length ?? null,
     streamed: false,
     nonceDownPolicy: 'refuse',
+    profiles: DEFAULT_PROFILES,
     onChecked: () => undefined,
     onIdentified: () => undefined,
   };

@@ -1,4 +1,5 @@
 import type { SignatureAlgorithm } from '../../trust/keys/key.ts';
+import type { ProfileName } from '../../trust/profiles/profile.ts';
 
 /** Who is calling, as proven; every later step trusts this and nothing else. */
 export interface Caller {
@@ -10,6 +11,8 @@ export interface Caller {
   readonly keyThumbprint: string;
   readonly method: 'signature' | 'none';
   readonly algorithm: SignatureAlgorithm | null;
+  /** The profile by whose rules the signature was read; null without one. */
+  readonly profile: ProfileName | null;
   /** Serialised component identifiers the signature covers, such as `"content-digest"` or `"@query-param";name="id"`. */
   readonly covered: ReadonlySet<string>;
   /** Milliseconds since the epoch after which the key must not be used any more; Infinity when it does not expire. */

@@ -45,6 +45,12 @@ export const IDENTITY_REFUSALS = defineRefusals({
     'Try again shortly, with a new signature.',
     true,
   ],
+  verification_busy: [
+    503,
+    'Too many signatures are being verified',
+    'Try again shortly, with a new signature. Ed25519 keys do not wait.',
+    true,
+  ],
   authority_unknown: [
     421,
     'This gateway does not serve that origin',

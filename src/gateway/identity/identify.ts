@@ -5,27 +5,22 @@
  */
 import type { Readable } from 'node:stream';
 import type { NonceOutcome, NonceUse } from '../../store/nonces.ts';
-import { type ParsedKeyId, parseKeyId } from '../../trust/did/did-url.ts';
+import type { ParsedKeyId } from '../../trust/did/did-url.ts';
 import { DidError } from '../../trust/did/errors.ts';
 import type { ResolvedKey } from '../../trust/did/resolver.ts';
+import { VerificationBusy } from '../../trust/keys/errors.ts';
 import type { SignatureAlgorithm } from '../../trust/keys/key.ts';
+import type { ProfileName } from '../../trust/profiles/profile.ts';
+import { KEY_ALGORITHMS } from '../../trust/profiles/profiles.ts';
 import { latin1Text } from '../../trust/wire/bytes.ts';
 import { checkContentDigest, type DigestCheck, digestCheck } from '../../trust/wire/content-digest.ts';
 import { WireError } from '../../trust/wire/errors.ts';
 import type { RequestView } from '../../trust/wire/message.ts';
-import { checkMessageShape } from '../../trust/wire/shape.ts';
-import { type Signature, selectSignature } from '../../trust/wire/signature-input.ts';
-import {
-  acceptableUntil,
-  checkAlgorithmAgrees,
-  checkAlgorithmSupported,
-  checkCoverage,
-  checkTime,
-  signatureBase,
-} from '../../trust/wire/verify.ts';
+import { acceptableUntil, checkTime, signatureBase } from '../../trust/wire/verify.ts';
 import { Refused } from '../refusal.ts';
 import { type BodyBudget, type BodyLimits, readBody } from './body.ts';
 import type { Caller } from './caller.ts';
+import { type Claim, readClaims } from './claims.ts';
 import { IDENTITY_REFUSALS, refusedByDid, refusedByWire } from './errors.ts';
 
 /** What identity needs from the other rooms; `app.ts` hands it in. */
@@ -37,8 +32,11 @@ export interface IdentityPorts {
     stands(resolved: ResolvedKey): boolean;
   };
   readonly nonces: {
-    /** Whether a signature made at that moment may have been used before this process could remember it. */
-    mayPredateMemory(createdSeconds: number): boolean;
+    /**
+     * Whether a signature made at that moment may have been used before this process could remember it.
+     * @param skewSeconds how far ahead of the clock it may have been accepted
+     */
+    mayPredateMemory(createdSeconds: number, skewSeconds: number): boolean;
     reserve(use: NonceUse, nowMs: number): NonceOutcome | Promise<NonceOutcome>;
     /** Notes that a signature of that date is about to be accepted, so that a restart refuses it; false when it cannot. */
     noteCreated(createdSeconds: number): boolean;
@@ -49,7 +47,6 @@ export interface IdentityPorts {
 export interface IdentitySettings {
   readonly maxAgeSeconds: number;
   readonly skewSeconds: number;
-  readonly algorithms: ReadonlySet<SignatureAlgorithm>;
   readonly body: BodyLimits;
   readonly budget: BodyBudget;
 }
@@ -63,6 +60,8 @@ export interface Claimant {
   /** True when the route forwards the body as it comes, its last chunk withheld until the digest matches. */
   readonly streamed: boolean;
   readonly nonceDownPolicy: 'refuse' | 'refuse_unsafe';
+  /** What the route accepts; see `trust/profiles`. */
+  readonly profiles: readonly ProfileName[];
   /** What the signature primitive took, whatever it found. */
   onChecked(verifyMicroseconds: number): void;
   /** Called when the signature has verified, before the body is waited for. */
@@ -87,26 +86,6 @@ function isSafeMethod(method: string): boolean {
   return SAFE_METHODS.has(method);
 }
 
-/** Steps that read only what the caller sent: shape, one signature, time, coverage, algorithm, key id. */
-function readClaim(
-  claimant: Claimant,
-  settings: IdentitySettings,
-  ports: IdentityPorts,
-  nowMs: number,
-): Signature {
-  const { view } = claimant;
-  checkMessageShape(view);
-  const signature = selectSignature(view);
-  if (signature === null) throw new Refused(IDENTITY_REFUSALS.signature_required);
-  checkTime(signature.params, nowMs / 1_000, settings);
-  checkCoverage(signature, view, { hasBody: claimant.source !== null });
-  checkAlgorithmSupported(signature.params, settings.algorithms);
-  if (ports.nonces.mayPredateMemory(signature.params.created ?? 0)) {
-    throw new Refused(IDENTITY_REFUSALS.signature_predates_start);
-  }
-  return signature;
-}
-
 function refusedBase(view: RequestView, base: Uint8Array): Refused {
   return new Refused(IDENTITY_REFUSALS.signature_invalid, {
     explanation: `the signature does not verify over the base that was expected for ${view.method} ${view.target}`,
@@ -114,22 +93,28 @@ function refusedBase(view: RequestView, base: Uint8Array): Refused {
   });
 }
 
-/** The signature itself; afterwards, and only then, the key may enter the cache. */
-function verifySignature(
+/** A claim whose signature has verified. */
+interface Proven {
+  readonly claim: Claim;
+  readonly key: ResolvedKey;
+  readonly caller: Caller;
+}
+
+/** Whether another of the request's signatures may still be good: what failed is one signature, or its key. */
+function mayTryNext(error: unknown): boolean {
+  if (error instanceof DidError || error instanceof WireError || error instanceof VerificationBusy)
+    return true;
+  return error instanceof Refused && error.kind.code === 'signature_invalid';
+}
+
+/** After the signature verified, and only then, its key may enter the cache. */
+function accept(
   claimant: Claimant,
-  signature: Signature,
+  claim: Claim,
   key: ResolvedKey,
-  settings: IdentitySettings,
+  algorithm: SignatureAlgorithm,
   ports: IdentityPorts,
-): Caller {
-  const { algorithm } = key.key;
-  if (!settings.algorithms.has(algorithm)) throw new WireError('algorithm_unsupported', algorithm);
-  checkAlgorithmAgrees(signature.params, algorithm);
-  const base = signatureBase(signature, claimant.view);
-  const startedAt = performance.now();
-  const verified = key.key.verify(base, signature.signature);
-  claimant.onChecked((performance.now() - startedAt) * 1_000);
-  if (!verified) throw refusedBase(claimant.view, base);
+): Proven {
   // False when the DID was purged since the key was fetched: a revoked key must not pass even once.
   if (!ports.keys.admit(key))
     throw new DidError('key_withdrawn', 'the keys of this DID changed while it was checked');
@@ -139,11 +124,80 @@ function verifySignature(
     keyThumbprint: key.key.thumbprint,
     method: 'signature',
     algorithm,
-    covered: signature.covered,
+    profile: claim.profile.name,
+    covered: claim.signature.covered,
     validUntilMs: key.validUntilMs,
   };
   claimant.onIdentified(caller);
-  return caller;
+  return { claim, key, caller };
+}
+
+/** The signature itself; at once where its key verifies at once. */
+function verifySignature(
+  claimant: Claimant,
+  claim: Claim,
+  key: ResolvedKey,
+  ports: IdentityPorts,
+): Proven | Promise<Proven> {
+  const { profile, signature } = claim;
+  const used = profile.keyOf(key.key);
+  if (used === null) throw new WireError('algorithm_unsupported', key.key.algorithm);
+  const { alg } = signature.params;
+  // The algorithm is the key's; `alg` can agree with it, never choose it (RFC 9421, sections 3.2, step 6, and 7.3.6).
+  if (
+    alg === undefined ? !KEY_ALGORITHMS.has(used.algorithm) : profile.algorithms.get(alg) !== used.algorithm
+  )
+    throw new WireError('algorithm_mismatch', alg ?? used.algorithm);
+  const base = signatureBase(signature, claimant.view);
+  const bytes = profile.signature(signature.signature);
+  const startedAt = performance.now();
+  const settle = (verified: boolean): Proven => {
+    claimant.onChecked((performance.now() - startedAt) * 1_000);
+    if (!verified) throw refusedBase(claimant.view, base);
+    return accept(claimant, claim, key, used.algorithm, ports);
+  };
+  const verified = bytes !== null && used.verify(profile.signed(base), bytes);
+  return typeof verified === 'boolean' ? settle(verified) : verified.then(settle);
+}
+
+function proveOne(claimant: Claimant, claim: Claim, ports: IdentityPorts): Proven | Promise<Proven> {
+  const found = ports.keys.find(claim.keyId, { safeMethod: isSafeMethod(claimant.view.method) });
+  if (found instanceof Promise) return found.then((key) => verifySignature(claimant, claim, key, ports));
+  return verifySignature(claimant, claim, found, ports);
+}
+
+/** The others, one after the other, after the first failed; its reason is the one told. */
+async function proveOther(
+  claimant: Claimant,
+  claims: readonly Claim[],
+  reason: unknown,
+  ports: IdentityPorts,
+): Promise<Proven> {
+  if (!mayTryNext(reason)) throw reason;
+  for (const claim of claims.slice(1)) {
+    try {
+      return await proveOne(claimant, claim, ports);
+    } catch (error) {
+      if (!mayTryNext(error)) throw error;
+    }
+  }
+  throw reason;
+}
+
+function proveAny(
+  claimant: Claimant,
+  claims: readonly Claim[],
+  ports: IdentityPorts,
+): Proven | Promise<Proven> {
+  const first = claims[0] as Claim;
+  if (claims.length === 1) return proveOne(claimant, first, ports);
+  try {
+    const proven = proveOne(claimant, first, ports);
+    if (!(proven instanceof Promise)) return proven;
+    return proven.catch((reason: unknown) => proveOther(claimant, claims, reason, ports));
+  } catch (reason) {
+    return proveOther(claimant, claims, reason, ports);
+  }
 }
 
 function answerNonce(outcome: NonceOutcome): void {
@@ -156,14 +210,13 @@ function answerNonce(outcome: NonceOutcome): void {
 
 function reserveNonce(
   claimant: Claimant,
-  signature: Signature,
-  caller: Caller,
-  settings: IdentitySettings,
+  { claim, caller }: Proven,
   ports: IdentityPorts,
 ): undefined | Promise<void> {
   const nowMs = ports.now();
-  const expiresAtMs = acceptableUntil(signature.params, settings) * 1_000;
-  const { nonce = '', created = 0 } = signature.params;
+  const { params } = claim.signature;
+  const expiresAtMs = acceptableUntil(params, claim.time) * 1_000;
+  const { nonce = '', created = 0 } = params;
   // A restart refuses by its own clock what was dated before it; what is dated ahead, only by this note.
   if (!ports.nonces.noteCreated(created) && created * 1_000 > nowMs) answerNonce('unavailable');
   const settle = (outcome: NonceOutcome): void => {
@@ -198,17 +251,16 @@ async function proveBody(claimant: Claimant, source: Readable, settings: Identit
 
 async function identifyWithBody(
   claimant: Claimant,
-  signature: Signature,
-  key: ResolvedKey,
-  caller: Caller,
+  proven: Proven,
   settings: IdentitySettings,
   ports: IdentityPorts,
 ): Promise<Identified> {
   const { source, view, streamed } = claimant;
+  const { claim, key, caller } = proven;
   if (source === null) throw new TypeError('identifyWithBody is for requests with a body');
   if (streamed) {
     const proof = digestCheck(view.fields.value('content-digest') ?? '');
-    await reserveNonce(claimant, signature, caller, settings, ports);
+    await reserveNonce(claimant, proven, ports);
     checkStands(key, ports);
     return { caller, body: null, proof };
   }
@@ -216,8 +268,8 @@ async function identifyWithBody(
   try {
     // A body may take longer to arrive than its signature is valid, and a nonce reserved until a moment that has
     // passed guards nothing.
-    checkTime(signature.params, ports.now() / 1_000, settings);
-    await reserveNonce(claimant, signature, caller, settings, ports);
+    checkTime(claim.signature.params, ports.now() / 1_000, claim.time);
+    await reserveNonce(claimant, proven, ports);
     checkStands(key, ports);
   } catch (error) {
     settings.budget.heldBytes -= body.length;
@@ -226,18 +278,18 @@ async function identifyWithBody(
   return { caller, body, proof: null };
 }
 
-function prove(
+/** What follows a signature that verified: body, digest, nonce. */
+function complete(
   claimant: Claimant,
-  signature: Signature,
-  key: ResolvedKey,
+  proven: Proven,
   settings: IdentitySettings,
   ports: IdentityPorts,
 ): Identified | Promise<Identified> {
-  const caller = verifySignature(claimant, signature, key, settings, ports);
-  if (claimant.source !== null) return identifyWithBody(claimant, signature, key, caller, settings, ports);
-  if (signature.covered.has(CONTENT_DIGEST))
+  const { claim, key, caller } = proven;
+  if (claimant.source !== null) return identifyWithBody(claimant, proven, settings, ports);
+  if (claim.signature.covered.has(CONTENT_DIGEST))
     checkContentDigest(claimant.view.fields.value('content-digest') ?? '', NOTHING);
-  const reserving = reserveNonce(claimant, signature, caller, settings, ports);
+  const reserving = reserveNonce(claimant, proven, ports);
   const identified: Identified = { caller, body: null, proof: null };
   if (reserving === undefined) return identified;
   return reserving.then(() => {
@@ -250,6 +302,7 @@ function prove(
 export function toRefusal(error: unknown): unknown {
   if (error instanceof WireError) return refusedByWire(error);
   if (error instanceof DidError) return refusedByDid(error);
+  if (error instanceof VerificationBusy) return new Refused(IDENTITY_REFUSALS.verification_busy);
   return error;
 }
 
@@ -262,10 +315,10 @@ export function identify(
   settings: IdentitySettings,
   ports: IdentityPorts,
 ): Identified | Promise<Identified> {
-  const nowMs = ports.now();
-  const signature = readClaim(claimant, settings, ports, nowMs);
-  const keyId = parseKeyId(signature.params.keyid ?? '');
-  const found = ports.keys.find(keyId, { safeMethod: isSafeMethod(claimant.view.method) });
-  if (found instanceof Promise) return found.then((key) => prove(claimant, signature, key, settings, ports));
-  return prove(claimant, signature, found, settings, ports);
+  const { view, source, profiles } = claimant;
+  const facts = { hasBody: source !== null, safeMethod: isSafeMethod(view.method) };
+  const claims = readClaims(profiles, view, facts, settings, ports);
+  const proven = proveAny(claimant, claims, ports);
+  if (proven instanceof Promise) return proven.then((one) => complete(claimant, one, settings, ports));
+  return complete(claimant, proven, settings, ports);
 }

@@ -1,15 +1,7 @@
 import type { Store } from '../../store/open-store.ts';
 import type { KeySource } from '../../trust/key-source.ts';
-import type { SignatureAlgorithm } from '../../trust/keys/key.ts';
 import type { IdentityPorts, IdentitySettings } from './identify.ts';
 
-/** RSA-v1_5 is off: PKCS #1 v1.5 has a history of forgeries. HMAC has no place where keys are public. */
-const ALGORITHMS: ReadonlySet<SignatureAlgorithm> = new Set([
-  'ed25519',
-  'ecdsa-p256-sha256',
-  'ecdsa-p384-sha384',
-  'rsa-pss-sha512',
-]);
 /** A whole body may take this many times its longest silence. */
 const BODY_TOTAL_IDLES = 8;
 
@@ -25,7 +17,6 @@ export function identitySettings(bounds: IdentityBounds): IdentitySettings {
   return {
     maxAgeSeconds: bounds.signatureMaxAgeSeconds,
     skewSeconds: bounds.clockSkewSeconds,
-    algorithms: ALGORITHMS,
     body: {
       limitBytes: bounds.bodyBufferBytes,
       idleTimeoutMs: bounds.bodyIdleTimeoutMs,
@@ -39,11 +30,10 @@ interface Log {
   error(fields: object, message: string): void;
 }
 
-/** Identity's view of the other rooms. @param clockSkewSeconds as in the settings @param now milliseconds since the epoch */
+/** Identity's view of the other rooms. @param now milliseconds since the epoch */
 export function identityPorts(
   { nonces, acceptedMark }: Store,
   keys: KeySource,
-  clockSkewSeconds: number,
   now: () => number,
   log: Log,
 ): IdentityPorts {
@@ -53,14 +43,13 @@ export function identityPorts(
     keys: keys.resolver,
     nonces: {
       reserve: (use, nowMs) => nonces.reserve(use, nowMs),
-      mayPredateMemory(createdSeconds) {
+      mayPredateMemory(createdSeconds, skewSeconds) {
         const since = nonces.remembersSinceMs;
         if (createdSeconds * 1_000 < since) return true;
         // A caller's clock may run ahead, and the clock of this machine have been set back, so what an earlier process
         // accepted may be dated after the start of this one. It was accepted at most the skew before its date: a memory that goes back that far knows it.
         return (
-          createdSeconds <= acceptedMark.inheritedSeconds &&
-          since > (createdSeconds - clockSkewSeconds) * 1_000
+          createdSeconds <= acceptedMark.inheritedSeconds && since > (createdSeconds - skewSeconds) * 1_000
         );
       },
       noteCreated(createdSeconds) {

@@ -2,6 +2,7 @@
 import { type Static, Type } from 'typebox';
 import type { AgentDefinition } from '../../agents/registry.ts';
 import type { MergedAgents, StoredAgent } from '../../agents/stored-agents.ts';
+import { PROFILE_NAMES } from '../../trust/profiles/profile.ts';
 import { InstantView, instant } from './instants.ts';
 import { nullable } from './nullable.ts';
 
@@ -12,6 +13,7 @@ export const Agent = Type.Object(
     authentication: Type.Enum(['required', 'none']),
     upstreams: Type.Array(Type.Object({ url: nullable(Type.String()), protocol: Type.String() })),
     allow: Type.Array(Type.String()),
+    profiles: Type.Array(Type.Enum([...PROFILE_NAMES])),
     body: Type.Enum(['buffer', 'stream']),
     on_nonce_store_down: Type.Enum(['refuse', 'refuse_unsafe']),
     connect_timeout_ms: Type.Integer(),
@@ -45,6 +47,7 @@ function settingsOf(definition: AgentDefinition) {
     authentication,
     upstreams: upstreams.map(({ url, protocol }) => ({ url: originOf(url), protocol })),
     allow: [...allow],
+    profiles: [...definition.profiles],
     body,
     on_nonce_store_down: definition.onNonceStoreDown,
     connect_timeout_ms: timeouts.connectMs,
@@ -73,6 +76,7 @@ const unread = (id: string): AgentDefinition => ({
   upstreams: [],
   authentication: 'required',
   allow: [],
+  profiles: [],
   body: 'buffer',
   onNonceStoreDown: 'refuse_unsafe',
   timeouts: { connectMs: 0, headersMs: 0, bodyIdleMs: 0 },

@@ -3,11 +3,11 @@ import { varint } from 'multiformats';
 import { base58btc } from 'multiformats/bases/base58';
 
 /** multicodec table. */
-const CODECS = { Ed25519: 0xed, 'P-256': 0x1200, 'P-384': 0x1201 } as const;
+const CODECS = { Ed25519: 0xed, secp256k1: 0xe7, 'P-256': 0x1200, 'P-384': 0x1201 } as const;
 
 /**
  * The did:key of a public key; its key id is the DID, `#`, and the DID's last part.
- * @throws TypeError for any kind but Ed25519, P-256 and P-384
+ * @throws TypeError for any kind but Ed25519, secp256k1, P-256 and P-384
  */
 export function encodeDidKey(publicKey: KeyObject): string {
   return `did:key:${base58btc.encode(encodeMultikey(publicKey))}`;
@@ -17,7 +17,7 @@ export function encodeDidKey(publicKey: KeyObject): string {
 function encodeMultikey(publicKey: KeyObject): Uint8Array {
   const { crv, x, y } = publicKey.export({ format: 'jwk' });
   if (typeof crv !== 'string' || typeof x !== 'string' || !(crv in CODECS)) {
-    throw new TypeError('a did:key is made from an Ed25519, P-256 or P-384 key');
+    throw new TypeError('a did:key is made from an Ed25519, secp256k1, P-256 or P-384 key');
   }
   const codec = CODECS[crv as keyof typeof CODECS];
   const prefix = varint.encodeTo(codec, new Uint8Array(varint.encodingLength(codec)));

@@ -6,7 +6,7 @@ const KEYID_BYTES_MAX = 512;
 /** Longest fragment: that of a did:key with a P-384 key takes 71. */
 const FRAGMENT_BYTES_MAX = 128;
 
-type DidMethod = 'key' | 'jwk' | 'sage';
+type DidMethod = 'key' | 'jwk' | 'pkh' | 'sage' | 'web';
 
 /** What an identifier says of where its keys stand on a chain; the configuration says the rest. */
 export interface SubjectName {
@@ -20,9 +20,9 @@ export interface SubjectName {
 }
 
 /** How a method's keys are found, and so what vouches for them. */
-export type MethodClass = 'offline' | 'chain';
+export type MethodClass = 'offline' | 'chain' | 'directory';
 
-const CLASS_OF: Readonly<Record<DidMethod, MethodClass>> = { key: 'offline', jwk: 'offline', sage: 'chain' };
+const CLASS_OF = { key: 'offline', jwk: 'offline', pkh: 'offline', sage: 'chain' } as const;
 
 /** A keyid that has been read: canonical, so that equal keys have equal names. */
 export interface ParsedKeyId {
@@ -43,6 +43,12 @@ const DID_URL = /^did:([a-z0-9]+):((?:[A-Za-z0-9._-]*:)*[A-Za-z0-9._-]+)(?:#([A-
 // A did:key in base58btc (`z`); the optional version of the draft (`did:key:1.1:z…`) would be a second name.
 const KEY_ID = /^z[1-9A-HJ-NP-Za-km-z]+$/;
 const JWK_ID = /^[A-Za-z0-9_-]+$/;
+// did:pkh of an Ethereum account (CAIP-10). An address is one number however its letters are written.
+const PKH_ID = /^eip155:[1-9][0-9]{0,14}:0x[0-9a-fA-F]{40}$/;
+// RFC 7638, SHA-256 in base64url.
+const THUMBPRINT = /^[A-Za-z0-9_-]{43}$/;
+const DNS_NAME =
+  /^(?=.{4,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9](?::[1-9][0-9]{0,4})?$/;
 // CAIP-2 and CAIP-10 in one spelling each: no leading zeros, the address in lower case. 15 digits stay exact in a number.
 const SAGE_ID = /^eip155:([1-9][0-9]{0,14}):(0x[0-9a-f]{40}):(0|[1-9][0-9]{0,77})$/;
 const UINT256_DIGITS_MAX = 78;
@@ -73,13 +79,37 @@ export function parseKeyId(keyid: string): ParsedKeyId {
     if (!JWK_ID.test(id)) throw new DidError('did_malformed', 'did:jwk must be base64url without padding');
     return named(keyid, did, method, fragment, null);
   }
+  if (method === 'pkh') {
+    if (!PKH_ID.test(id))
+      throw new DidError('did_malformed', 'did:pkh must read did:pkh:eip155:<chainId>:<address>');
+    const canonical = did.toLowerCase();
+    const text = fragment === null ? canonical : `${canonical}#${fragment}`;
+    return named(text, canonical, method, fragment, null);
+  }
   throw new DidError('did_method_unsupported', `did:${method} is not supported`);
+}
+
+/**
+ * A key of a host's key directory (Web Bot Auth). Its caller is the did:web of that host: whoever publishes the one can
+ * publish the other.
+ * @param host lower case, with its port if that is not 443
+ * @param thumbprint of the key, RFC 7638
+ * @throws DidError did_malformed
+ */
+export function directoryKeyId(host: string, thumbprint: string): ParsedKeyId {
+  if (!DNS_NAME.test(host))
+    throw new DidError('did_malformed', 'Signature-Agent must name a host by its DNS name, in lower case');
+  if (!THUMBPRINT.test(thumbprint))
+    throw new DidError('did_malformed', 'keyid must be the SHA-256 thumbprint of a key (RFC 7638)');
+  const did = `did:web:${host.replace(':', '%3A')}`;
+  const text = `${did}#${thumbprint}`;
+  return { text, did, method: 'web', methodClass: 'directory', fragment: thumbprint, subject: null };
 }
 
 function named(
   text: string,
   did: string,
-  method: DidMethod,
+  method: keyof typeof CLASS_OF,
   fragment: string | null,
   subject: SubjectName | null,
 ): ParsedKeyId {

@@ -1,4 +1,4 @@
-import { importJwk, importMultikey } from '../keys/import.ts';
+import { importAccount, importJwk, importMultikey } from '../keys/import.ts';
 import type { VerificationKey } from '../keys/key.ts';
 import { chooseKey, type DidDocument, type DocumentKey } from './document.ts';
 import { DidError } from './errors.ts';
@@ -38,6 +38,15 @@ export function usableJwk(jwk: Readonly<Record<string, unknown>>): VerificationK
   return key;
 }
 
+/** The key of a blockchain account: recovered from its first signature. */
+export function usableAccount(address: string): VerificationKey {
+  try {
+    return importAccount(address);
+  } catch (error) {
+    throw unusable(error);
+  }
+}
+
 function unusable(error: unknown): DidError {
   return new DidError(
     'key_unsupported',
@@ -53,7 +62,7 @@ function usableKey(material: KeyMaterial): VerificationKey {
     case 'jwk':
       return usableJwk(material.jwk);
     case 'account':
-      throw new DidError('key_unsupported', 'accounts cannot sign requests here');
+      return usableAccount(material.address);
   }
 }
 

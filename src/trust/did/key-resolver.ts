@@ -33,7 +33,7 @@ export class KeyResolver implements Resolver {
     };
     this.#offline = new OfflineKeys(bounds.offlineEntries, this.#withdrawals, monotonicNow);
     this.#chain = chain === null ? null : new ChainKeys({ ...options, chain }, bounds, tools);
-    this.#classes = { offline: this.#offline, chain: this.#chain };
+    this.#classes = { offline: this.#offline, chain: this.#chain, directory: null };
     options.shared?.onDisconnect(() => this.purge({ all: true }, 'shared_cache_lost'));
     options.shared?.onReconnect(() => this.purge({ all: true }, 'shared_cache_lost'));
   }
@@ -51,7 +51,11 @@ export class KeyResolver implements Resolver {
   #lookUp(keyId: ParsedKeyId, options: FindOptions): ResolvedKey | Promise<ResolvedKey> {
     const methodClass = this.#classes[keyId.methodClass];
     if (methodClass !== null) return methodClass.find(keyId, options);
-    throw tellMiss('memory', 0, new DidError('did_method_unsupported', 'no chain is configured here'));
+    throw tellMiss(
+      'memory',
+      0,
+      new DidError('did_method_unsupported', `did:${keyId.method} is not configured here`),
+    );
   }
 
   admit(resolved: ResolvedKey): boolean {

@@ -1,5 +1,5 @@
 /**
- * The methods whose identifier is the key: did:key (W3C CCG did:key v0.7) and did:jwk. Nothing is fetched, so
+ * The methods whose identifier is the key: did:key (W3C CCG did:key v0.7), did:jwk and did:pkh. Nothing is fetched, so
  * nothing can be revoked either: only an operator can shut such a caller out (`deny-list.ts`, or the policy).
  */
 
@@ -8,17 +8,19 @@ import { base58btc } from 'multiformats/bases/base58';
 import type { VerificationKey } from '../keys/key.ts';
 import type { ParsedKeyId } from './did-url.ts';
 import { DidError } from './errors.ts';
-import { usableJwk, usableMultikey } from './key-import.ts';
+import { usableAccount, usableJwk, usableMultikey } from './key-import.ts';
 
 /** Longest multibase text decoded: base58 costs the square of its length. P-384 takes 71. */
 const MULTIBASE_CHARS_MAX = 128;
 
 /** did:jwk, section 2: the document's one method is always `#0`, whatever `kid` says. */
 const JWK_FRAGMENT = '0';
+/** did:pkh, section "Read". */
+const ACCOUNT_FRAGMENT = 'blockchainAccountId';
 
 // multicodec table: the kinds of key the did:key registry lists and we do not verify with.
-const FOREIGN_CODECS = new Set([0xe7, 0xea, 0xeb, 0xec, 0x1202, 0x1205]);
-const DID_KEY_CODECS = new Set([0xed, 0x1200, 0x1201]);
+const FOREIGN_CODECS = new Set([0xea, 0xeb, 0xec, 0x1202, 0x1205]);
+const DID_KEY_CODECS = new Set([0xed, 0xe7, 0x1200, 0x1201]);
 
 export interface OfflineKey {
   readonly fragment: string;
@@ -31,7 +33,15 @@ export interface OfflineKey {
  */
 export function offlineKey(keyId: ParsedKeyId): OfflineKey {
   const id = keyId.did.slice(keyId.did.indexOf(':', 4) + 1);
+  if (keyId.method === 'pkh') return fromAccount(id, keyId.fragment);
   return keyId.method === 'jwk' ? fromJwk(id, keyId.fragment) : fromMultibase(id, keyId.fragment);
+}
+
+/** did:pkh, whose document has one method: the account itself. */
+function fromAccount(id: string, fragment: string | null): OfflineKey {
+  if (fragment !== null && fragment !== ACCOUNT_FRAGMENT)
+    throw new DidError('key_unknown', `the only key of a did:pkh is #${ACCOUNT_FRAGMENT}`);
+  return { fragment: ACCOUNT_FRAGMENT, key: usableAccount(id.slice(id.lastIndexOf(':') + 1)) };
 }
 
 function fromMultibase(id: string, fragment: string | null): OfflineKey {

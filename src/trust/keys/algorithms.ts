@@ -1,10 +1,11 @@
 /** The primitives behind each algorithm name (RFC 9421, section 3.3), given a key that was already checked. */
 import type { KeyObject, SignKeyObjectInput } from 'node:crypto';
 import { constants, createHmac, sign as nodeSign, verify as nodeVerify, timingSafeEqual } from 'node:crypto';
+import { verifyOnThread } from './thread-pool.ts';
 
 export type RsaAlgorithm = 'rsa-pss-sha512' | 'rsa-v1_5-sha256';
 export type EcdsaAlgorithm = 'ecdsa-p256-sha256' | 'ecdsa-p384-sha384';
-type Verify = (data: Uint8Array, signature: Uint8Array) => boolean;
+type Verify = (data: Uint8Array, signature: Uint8Array) => boolean | Promise<boolean>;
 type Sign = (data: Uint8Array) => Uint8Array;
 
 /** Hash, curve names and the bytes of r||s (section 3.3.4 and 3.3.5). */
@@ -15,12 +16,17 @@ export const ECDSA = {
 
 /** RFC 9421, section 3.3.1: salt of 64 bytes, MGF1 with SHA-512 (the default of node:crypto is the message's hash). */
 const PSS_SALT_BYTES = 64;
+/** 3,072 bits take 38 us, 4,096 take 64. */
+const RSA_BYTES_AT_ONCE_MAX = 384;
 
 /** Raw r||s of exact length: DER has many spellings for one signature. */
 export function ecdsaVerifier(key: KeyObject, algorithm: EcdsaAlgorithm): Verify {
   const { hash, coordinateBytes } = ECDSA[algorithm];
   const options = { key, dsaEncoding: 'ieee-p1363' } as const;
   const length = 2 * coordinateBytes;
+  // P-384 takes 450 us where P-256 takes 60.
+  if (algorithm === 'ecdsa-p384-sha384')
+    return (data, signature) => signature.length === length && verifyOnThread(hash, data, options, signature);
   return (data, signature) => signature.length === length && nodeVerify(hash, data, options, signature);
 }
 
@@ -39,6 +45,9 @@ function rsaOptions(key: KeyObject, algorithm: RsaAlgorithm): [hash: string, opt
 /** @param modulusBytes a signature is exactly as long as the modulus (RFC 8017, sections 8.1.2 and 8.2.2) */
 export function rsaVerifier(key: KeyObject, algorithm: RsaAlgorithm, modulusBytes: number): Verify {
   const [hash, options] = rsaOptions(key, algorithm);
+  if (modulusBytes > RSA_BYTES_AT_ONCE_MAX)
+    return (data, signature) =>
+      signature.length === modulusBytes && verifyOnThread(hash, data, options, signature);
   return (data, signature) => signature.length === modulusBytes && nodeVerify(hash, data, options, signature);
 }
 

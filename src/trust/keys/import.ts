@@ -4,52 +4,100 @@
  * so that one set of checks holds for all.
  */
 import type { KeyObject, webcrypto } from 'node:crypto';
-import { createPublicKey, createSecretKey, ECDH } from 'node:crypto';
+import { createPublicKey, createSecretKey, ECDH, hash } from 'node:crypto';
 import { base58btc } from 'multiformats/bases/base58';
 import { decodeBase64Url, encodeBase64Url } from '../wire/bytes.ts';
-import type { EcdsaAlgorithm } from './algorithms.ts';
 import { ECDSA, ecdsaVerifier, hmacVerifier, rsaVerifier } from './algorithms.ts';
 import { ed25519Verifier } from './ed25519.ts';
 import { KeyError } from './errors.ts';
 import type { VerificationKey } from './key.ts';
 import { type CheckedJwk, checkJwk, type ImportOptions, type UncheckedJwk } from './public-jwk.ts';
 import { plainRsaKey } from './rsa-pss-key.ts';
+import { accountVerifier, canRecover, secp256k1Verifier } from './secp256k1.ts';
 import { thumbprint } from './thumbprint.ts';
 import { isPublishedTestKey } from './thumbprint-text.ts';
 
 /** The longest Multikey we accept, P-384, is 51 bytes, 70 characters; decoding base58 is quadratic. */
 const MULTIBASE_LENGTH_MAX = 128;
 
+const SECP256K1 = { crv: 'secp256k1', opensslCurve: 'secp256k1', coordinateBytes: 32 };
+
 /**
  * A public JWK, or a symmetric one (`kty` oct), which a caller who reads public documents has to refuse himself.
  * @throws {KeyError} any of its codes
  */
 export function importJwk(jwk: UncheckedJwk, options: ImportOptions = {}): VerificationKey {
-  const checked = checkJwk(jwk, options);
+  const checked = checkJwk(jwk, { ...options, secp256k1: true });
   const name = thumbprint(checked.jwk);
-  const verify = verifierOf(checked);
+  const key = keyOf(checked, name);
   if (options.refuseKnownTestKeys === true && isPublishedTestKey(name)) throw new KeyError('key_published');
-  return { algorithm: checked.algorithm, thumbprint: name, verify };
+  return key;
 }
 
-function verifierOf(checked: CheckedJwk): VerificationKey['verify'] {
+function keyOf(checked: CheckedJwk, name: string): VerificationKey {
+  const { algorithm } = checked;
   switch (checked.algorithm) {
     case 'ed25519':
-      return ed25519Verifier(Buffer.from(checked.publicKey));
+      return { algorithm, thumbprint: name, verify: ed25519Verifier(Buffer.from(checked.publicKey)) };
     case 'ecdsa-p256-sha256':
     case 'ecdsa-p384-sha384':
-      return ecdsaVerifier(readJwk(checked.jwk), checked.algorithm);
+      return { algorithm, thumbprint: name, verify: ecdsaVerifier(readJwk(checked.jwk), checked.algorithm) };
+    case 'ecdsa-secp256k1-sha256':
+      return onSecp256k1(checked.jwk, name);
     case 'rsa-pss-sha512':
-    case 'rsa-v1_5-sha256':
-      return rsaVerifier(readJwk(checked.jwk), checked.algorithm, checked.modulusBytes);
+    case 'rsa-v1_5-sha256': {
+      const verify = rsaVerifier(readJwk(checked.jwk), checked.algorithm, checked.modulusBytes);
+      return { algorithm, thumbprint: name, verify };
+    }
     case 'hmac-sha256':
-      return hmacVerifier(createSecretKey(checked.secret));
+      return { algorithm, thumbprint: name, verify: hmacVerifier(createSecretKey(checked.secret)) };
   }
+}
+
+function onSecp256k1(jwk: { readonly x: string; readonly y: string }, name: string): VerificationKey {
+  const key = readJwk({ ...jwk });
+  const point = Buffer.concat([
+    Buffer.of(4),
+    Buffer.from(jwk.x, 'base64url'),
+    Buffer.from(jwk.y, 'base64url'),
+  ]);
+  return {
+    algorithm: 'ecdsa-secp256k1-sha256',
+    thumbprint: name,
+    verify: secp256k1Verifier(key, point, 'sha256'),
+    keccak: {
+      algorithm: 'ecdsa-secp256k1-keccak256',
+      thumbprint: name,
+      verify: secp256k1Verifier(key, point, 'keccak-256'),
+    },
+  };
+}
+
+/**
+ * The key of a blockchain account, of which only the address is known (CAIP-10, namespace eip155). Its signatures are
+ * r, s and recovery id, 65 bytes.
+ * @param address 0x and 40 lower-case hex digits
+ * @throws {KeyError} key_malformed, key_secp256k1_unsupported where the addon that recovers keys does not load
+ */
+export function importAccount(address: string): VerificationKey {
+  if (!/^0x[0-9a-f]{40}$/.test(address)) throw new KeyError('key_malformed');
+  if (!canRecover) throw new KeyError('key_secp256k1_unsupported');
+  const name = hash('sha256', `eip155 account ${address}`, 'base64url');
+  return {
+    algorithm: 'ecdsa-secp256k1-sha256',
+    thumbprint: name,
+    verify: accountVerifier(address, 'sha256'),
+    keccak: {
+      algorithm: 'ecdsa-secp256k1-keccak256',
+      thumbprint: name,
+      verify: accountVerifier(address, 'keccak-256'),
+    },
+  };
 }
 
 /**
  * A Multikey: its bytes (multicodec prefix, then the key), or those in multibase (`z` base58btc, `u` base64url).
- * @throws {KeyError} key_malformed, key_type_unsupported, key_secp256k1_unsupported, key_low_order, …
+ * @throws {KeyError} key_malformed, key_type_unsupported, key_low_order, …
  */
 export function importMultikey(multikey: Uint8Array | string, options: ImportOptions = {}): VerificationKey {
   const bytes = typeof multikey === 'string' ? decodeMultibase(multikey) : Buffer.from(multikey);
@@ -59,11 +107,11 @@ export function importMultikey(multikey: Uint8Array | string, options: ImportOpt
     case 0xed01:
       return importJwk({ kty: 'OKP', crv: 'Ed25519', x: encodeBase64Url(key) }, options);
     case 0x8024:
-      return importJwk(uncompressed(key, 'ecdsa-p256-sha256'), options);
+      return importJwk(uncompressed(key, ECDSA['ecdsa-p256-sha256']), options);
     case 0x8124:
-      return importJwk(uncompressed(key, 'ecdsa-p384-sha384'), options);
+      return importJwk(uncompressed(key, ECDSA['ecdsa-p384-sha384']), options);
     case 0xe701:
-      throw new KeyError('key_secp256k1_unsupported');
+      return importJwk(uncompressed(key, SECP256K1), options);
     default:
       throw new KeyError(bytes.length < 2 ? 'key_malformed' : 'key_type_unsupported');
   }
@@ -131,8 +179,10 @@ function decodeMultibase(text: string): Buffer {
 }
 
 /** Multikey has EC points compressed; a JWK wants both coordinates. */
-function uncompressed(point: Buffer, algorithm: EcdsaAlgorithm): UncheckedJwk {
-  const { crv, opensslCurve, coordinateBytes } = ECDSA[algorithm];
+function uncompressed(
+  point: Buffer,
+  { crv, opensslCurve, coordinateBytes }: { crv: string; opensslCurve: string; coordinateBytes: number },
+): UncheckedJwk {
   if (point.length !== coordinateBytes + 1) throw new KeyError('key_malformed');
   let whole: Buffer;
   try {

@@ -19,13 +19,20 @@ const RSA_EXPONENT_BYTES_MAX = 4;
 /** As long as the hash (RFC 2104, section 3). */
 const HMAC_BYTES_MIN = 32;
 
-const COORDINATE_BYTES = { 'ecdsa-p256-sha256': 32, 'ecdsa-p384-sha384': 48 } as const;
+/** By curve name: the algorithm its keys have here, the JWA name of it, and how long a coordinate is. */
+const CURVES = {
+  'P-256': ['ecdsa-p256-sha256', 'ES256', 32],
+  'P-384': ['ecdsa-p384-sha384', 'ES384', 48],
+  secp256k1: ['ecdsa-secp256k1-sha256', 'ES256K', 32],
+} as const;
 
 export interface ImportOptions {
   /** Lets RSA keys whose JWK says RS256, or for which `algorithm` says so, verify rsa-v1_5-sha256. Off by default. */
   readonly allowRsaV15?: boolean;
   /** The algorithm the key must have; without it an RSA key is for rsa-pss-sha512. */
   readonly algorithm?: SignatureAlgorithm;
+  /** Takes keys on secp256k1, which not every engine can verify with. */
+  readonly secp256k1?: boolean;
   /** Refuses the keys whose private halves RFC 9421 prints. */
   readonly refuseKnownTestKeys?: boolean;
 }
@@ -41,7 +48,7 @@ export type CheckedJwk =
       readonly publicKey: Bytes;
     }
   | {
-      readonly algorithm: 'ecdsa-p256-sha256' | 'ecdsa-p384-sha384';
+      readonly algorithm: 'ecdsa-p256-sha256' | 'ecdsa-p384-sha384' | 'ecdsa-secp256k1-sha256';
       readonly jwk: { readonly kty: 'EC'; readonly crv: string; readonly x: string; readonly y: string };
     }
   | {
@@ -72,7 +79,7 @@ function checkByType(jwk: UncheckedJwk, options: ImportOptions): CheckedJwk {
     case 'OKP':
       return checkOkp(jwk);
     case 'EC':
-      return checkEc(jwk);
+      return checkEc(jwk, options);
     case 'RSA':
       return checkRsa(jwk, options);
     case 'oct':
@@ -90,15 +97,14 @@ function checkOkp(jwk: UncheckedJwk): CheckedJwk {
   return { algorithm: 'ed25519', jwk: { kty: 'OKP', crv: 'Ed25519', x }, publicKey };
 }
 
-function checkEc(jwk: UncheckedJwk): CheckedJwk {
-  const algorithm = ecdsaAlgorithm(jwk.crv);
-  checkJwkAlgorithm(jwk, [algorithm === 'ecdsa-p256-sha256' ? 'ES256' : 'ES384']);
-  const length = COORDINATE_BYTES[algorithm];
+function checkEc(jwk: UncheckedJwk, options: ImportOptions): CheckedJwk {
+  const crv = curveOf(jwk.crv, options);
+  const [algorithm, jwa, length] = CURVES[crv];
+  checkJwkAlgorithm(jwk, [jwa]);
   const [xBytes, x] = bytesOf(jwk.x);
   const [yBytes, y] = bytesOf(jwk.y);
   // RFC 7518, section 6.2.1.2: exactly as long as the field, so that a key has one thumbprint.
   if (xBytes.length !== length || yBytes.length !== length) throw new KeyError('key_malformed');
-  const crv = algorithm === 'ecdsa-p256-sha256' ? 'P-256' : 'P-384';
   return { algorithm, jwk: { kty: 'EC', crv, x, y } };
 }
 
@@ -130,10 +136,11 @@ function rsaAlgorithm(jwk: UncheckedJwk, options: ImportOptions): 'rsa-pss-sha51
   return 'rsa-v1_5-sha256';
 }
 
-function ecdsaAlgorithm(crv: unknown): 'ecdsa-p256-sha256' | 'ecdsa-p384-sha384' {
-  if (crv === 'P-256') return 'ecdsa-p256-sha256';
-  if (crv === 'P-384') return 'ecdsa-p384-sha384';
-  throw new KeyError(crv === 'secp256k1' ? 'key_secp256k1_unsupported' : 'key_curve_unsupported');
+function curveOf(crv: unknown, options: ImportOptions): keyof typeof CURVES {
+  if (crv === 'P-256' || crv === 'P-384') return crv;
+  if (crv !== 'secp256k1') throw new KeyError('key_curve_unsupported');
+  if (options.secp256k1 !== true) throw new KeyError('key_secp256k1_unsupported');
+  return crv;
 }
 
 /** RFC 7517, sections 4.2 and 4.3: what a key says of its use is kept to; and private members are not ours to see. */

@@ -2,13 +2,13 @@
 import type { KeyObject, webcrypto } from 'node:crypto';
 import { createPrivateKey, createPublicKey, createSecretKey, ECDH, generateKeyPairSync } from 'node:crypto';
 import { base58btc } from 'multiformats/bases/base58';
-import type { EcdsaAlgorithm } from './algorithms.ts';
 import { ECDSA, ecdsaSigner, hmacSigner, rsaSigner } from './algorithms.ts';
 import { ed25519Signer } from './ed25519.ts';
 import { KeyError } from './errors.ts';
 import { importHmac, importPublicKey } from './import.ts';
 import type { SignatureAlgorithm, SigningKey } from './key.ts';
 import type { ImportOptions } from './public-jwk.ts';
+import { secp256k1Signer } from './secp256k1.ts';
 
 /** What lasts until it is replaced; 2048 is the least that is accepted. */
 const NEW_RSA_BITS = 3072;
@@ -54,6 +54,8 @@ function signer(key: KeyObject, algorithm: SignatureAlgorithm): SigningKey['sign
     case 'rsa-pss-sha512':
     case 'rsa-v1_5-sha256':
       return rsaSigner(key, algorithm);
+    case 'ecdsa-secp256k1-sha256':
+      return secp256k1Signer(key, 'sha256');
     default:
       throw new KeyError('key_type_unsupported');
   }
@@ -67,7 +69,7 @@ export interface NewKey {
   readonly multikey: string | null;
 }
 
-/** @throws {KeyError} key_type_unsupported for hmac-sha256, whose secret is the caller's to make */
+/** @throws {KeyError} key_type_unsupported for hmac-sha256, whose secret is the caller's to make, and for Keccak-256 */
 export function generateSigningKey(algorithm: SignatureAlgorithm): NewKey {
   const { privateKey, publicKey } = generate(algorithm);
   const publicJwk = publicKey.export({ format: 'jwk' });
@@ -86,6 +88,8 @@ function generate(algorithm: SignatureAlgorithm): { privateKey: KeyObject; publi
     case 'ecdsa-p256-sha256':
     case 'ecdsa-p384-sha384':
       return generateKeyPairSync('ec', { namedCurve: ECDSA[algorithm].crv });
+    case 'ecdsa-secp256k1-sha256':
+      return generateKeyPairSync('ec', { namedCurve: 'secp256k1' });
     case 'rsa-pss-sha512':
     case 'rsa-v1_5-sha256':
       return generateKeyPairSync('rsa', { modulusLength: NEW_RSA_BITS });
@@ -98,19 +102,16 @@ function multikeyOf(algorithm: SignatureAlgorithm, jwk: webcrypto.JsonWebKey): s
   const x = Buffer.from(jwk.x ?? '', 'base64url');
   const y = Buffer.from(jwk.y ?? '', 'base64url');
   if (algorithm === 'ed25519') return base58btc.encode(Buffer.concat([Buffer.from([0xed, 0x01]), x]));
-  if (algorithm === 'ecdsa-p256-sha256') return base58btc.encode(compressed([0x80, 0x24], x, y, algorithm));
-  if (algorithm === 'ecdsa-p384-sha384') return base58btc.encode(compressed([0x81, 0x24], x, y, algorithm));
+  if (algorithm === 'ecdsa-p256-sha256')
+    return base58btc.encode(compressed([0x80, 0x24], x, y, 'prime256v1'));
+  if (algorithm === 'ecdsa-p384-sha384') return base58btc.encode(compressed([0x81, 0x24], x, y, 'secp384r1'));
+  if (algorithm === 'ecdsa-secp256k1-sha256')
+    return base58btc.encode(compressed([0xe7, 0x01], x, y, 'secp256k1'));
   return null;
 }
 
-function compressed(prefix: readonly number[], x: Buffer, y: Buffer, algorithm: EcdsaAlgorithm): Buffer {
+function compressed(prefix: readonly number[], x: Buffer, y: Buffer, opensslCurve: string): Buffer {
   const whole = Buffer.concat([Buffer.from([0x04]), x, y]);
-  const point = ECDH.convertKey(
-    whole,
-    ECDSA[algorithm].opensslCurve,
-    undefined,
-    undefined,
-    'compressed',
-  ) as Buffer;
+  const point = ECDH.convertKey(whole, opensslCurve, undefined, undefined, 'compressed') as Buffer;
   return Buffer.concat([Buffer.from(prefix), point]);
 }

@@ -23,7 +23,7 @@ export function thumbprintText(jwk: Readonly<Record<string, unknown>>): string {
   return JSON.stringify(required);
 }
 
-/** The keys of RFC 9421, appendix B.1: anybody can sign with them. */
+/** The keys of RFC 9421, appendix B.1, and of RFC 8032, section 7.1: anybody can sign with them. */
 const PUBLISHED: ReadonlySet<string> = new Set([
   'poqkLGiymh_W0uP6PZFw-dvez3QJT5SolqXBCW38r0U', // test-key-ed25519
   'ydQXMtvbsOsZyFir-Y7A8t7fKEM1gbKPvyFkdpu4fvI', // test-key-ecc-p256

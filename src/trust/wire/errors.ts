@@ -48,6 +48,8 @@ const CATALOGUE = {
   created_in_future: ['unproven', 'the signature was created in the future'],
   signature_too_old: ['unproven', 'the signature was created too long ago'],
   signature_expired: ['unproven', 'the signature has expired'],
+  lifetime_invalid: ['unproven', 'the signature lives longer than its profile lets it, or not at all'],
+  field_disagrees: ['unproven', 'a field does not say what the signature and its profile say'],
   algorithm_unsupported: ['unproven', 'the signature names an algorithm that is not supported'],
   algorithm_mismatch: ['unproven', "the signature names another algorithm than its key's"],
 } as const satisfies Record<string, readonly [WireErrorClass, string]>;

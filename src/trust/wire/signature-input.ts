@@ -70,33 +70,53 @@ interface Candidate {
 /**
  * The first signature of the wanted tag that can be read and has `created`, `keyid` and `nonce`; else the first
  * that can be read; null when the message has no signature at all.
+ * @throws {WireError} as `signaturesFor` does
+ */
+export function selectSignature(view: MessageView, choice: SignatureChoice = {}): Signature | null {
+  const { tag } = choice;
+  const named = choice.label;
+  const wants: WantedSignature =
+    named === undefined ? (_label, params) => params.tag === tag : (label) => label === named;
+  return signaturesFor(view, wants, named ?? tag)?.[0] ?? null;
+}
+
+/** Whether a signature may be the one that is asked for, by what it says of itself. */
+export type WantedSignature = (label: string, params: Readonly<SignatureParams>) => boolean;
+
+/**
+ * The signatures that are wanted and can be read, those with `created`, `keyid` and `nonce` first, else in their order;
+ * null when the message has no signature at all. At most four, so that trying one after the other is bounded.
+ * @param asked what to call it when there is none, such as a tag
  * @throws {WireError} too_many_signatures, signature_fields_too_large, signature_incomplete, signature_not_found,
  * and whatever is wrong with the first candidate when none can be read
  */
-export function selectSignature(view: MessageView, choice: SignatureChoice = {}): Signature | null {
+export function signaturesFor(
+  view: MessageView,
+  wants: WantedSignature,
+  asked?: string,
+): readonly Signature[] | null {
   const { fields } = view;
   const hasInput = fields.has('signature-input');
   if (hasInput !== fields.has('signature')) throw new WireError('signature_incomplete');
   if (!hasInput) return null;
   const candidates = readInputs(boundedLines(fields, 'signature-input', SIGNATURE_INPUT_LENGTH_MAX));
   const signatures = readSignatures(boundedLines(fields, 'signature', SIGNATURE_LENGTH_MAX));
-  let second: Signature | null = null;
+  const complete: Signature[] = [];
+  const incomplete: Signature[] = [];
   let fault: WireError | null = null;
   for (const candidate of candidates) {
-    if (!isWanted(candidate, choice)) continue;
+    // One that broke before its tag may be the one that was meant; it can only be refused, and its fault is the reason.
+    const { label, params } = candidate;
+    const broken = candidate.fault !== null && params.tag === undefined;
+    if (!wants(label, params) && !broken) continue;
     const signature = candidate.fault ?? join(candidate, signatures);
     if (signature instanceof WireError) fault ??= signature;
-    else if (isComplete(signature.params)) return signature;
-    else second ??= signature;
+    else if (isComplete(signature.params)) complete.push(signature);
+    else incomplete.push(signature);
   }
-  if (second !== null) return second;
-  throw fault ?? new WireError('signature_not_found', choice.label ?? choice.tag);
-}
-
-function isWanted({ label, params, fault }: Candidate, choice: SignatureChoice): boolean {
-  if (choice.label !== undefined) return label === choice.label;
-  // One that broke before its tag may be the one that was meant; it can only be refused, and its fault is the reason.
-  return params.tag === choice.tag || (fault !== null && params.tag === undefined);
+  if (incomplete.length > 0) complete.push(...incomplete);
+  if (complete.length > 0) return complete;
+  throw fault ?? new WireError('signature_not_found', asked);
 }
 
 function isComplete(params: SignatureParams): boolean {

@@ -17,13 +17,17 @@ const SKEW_SECONDS = 5;
 export interface TimeBounds {
   readonly maxAgeSeconds?: number;
   readonly skewSeconds?: number;
+  /** How long after `expires` a signature still counts: 0, unless a profile's text grants more. */
+  readonly expiresGraceSeconds?: number;
+  /** The longest that `expires` may lie after `created`; without it any. */
+  readonly lifetimeMaxSeconds?: number;
 }
 
 /**
  * `created` is required, not in the future and not too old; `expires` is honoured to the second: the signer
  * chose it, so no skew is granted.
  * @param nowSeconds seconds since the epoch, fractions allowed
- * @throws {WireError} parameter_missing, created_in_future, signature_too_old, signature_expired
+ * @throws {WireError} parameter_missing, created_in_future, signature_too_old, signature_expired, lifetime_invalid
  */
 export function checkTime(
   params: Readonly<SignatureParams>,
@@ -31,14 +35,21 @@ export function checkTime(
   bounds: TimeBounds = {},
 ): void {
   const { maxAgeSeconds = MAX_AGE_SECONDS, skewSeconds = SKEW_SECONDS } = bounds;
+  const { expiresGraceSeconds = 0, lifetimeMaxSeconds = Number.POSITIVE_INFINITY } = bounds;
   const { created, expires } = params;
   if (created === undefined) throw new WireError('parameter_missing', 'created');
   // Written so that a clock that is not a number refuses.
   if (!(created <= nowSeconds + skewSeconds)) throw new WireError('created_in_future', String(created));
   if (!(nowSeconds <= created + maxAgeSeconds + skewSeconds))
     throw new WireError('signature_too_old', String(created));
-  if (expires !== undefined && !(nowSeconds <= expires))
+  if (expires === undefined) return;
+  if (!(nowSeconds <= expires + expiresGraceSeconds))
     throw new WireError('signature_expired', String(expires));
+  if (
+    lifetimeMaxSeconds < Number.POSITIVE_INFINITY &&
+    !(expires > created && expires - created <= lifetimeMaxSeconds)
+  )
+    throw new WireError('lifetime_invalid', String(expires));
 }
 
 /**
@@ -46,9 +57,9 @@ export function checkTime(
  * `checkTime` accepts, because that moment is included and stores round.
  */
 export function acceptableUntil(params: Readonly<SignatureParams>, bounds: TimeBounds = {}): number {
-  const { maxAgeSeconds = MAX_AGE_SECONDS, skewSeconds = SKEW_SECONDS } = bounds;
+  const { maxAgeSeconds = MAX_AGE_SECONDS, skewSeconds = SKEW_SECONDS, expiresGraceSeconds = 0 } = bounds;
   const byAge = (params.created ?? 0) + maxAgeSeconds + skewSeconds;
-  return Math.min(byAge, params.expires ?? byAge) + 1;
+  return Math.min(byAge, (params.expires ?? byAge) + expiresGraceSeconds) + 1;
 }
 
 /**
@@ -105,7 +116,8 @@ export function checkCoverage(
     mustCover(covered, '"authorization"');
 }
 
-function mustCover(covered: ReadonlySet<string>, identifier: string): void {
+/** @throws {WireError} coverage_insufficient */
+export function mustCover(covered: ReadonlySet<string>, identifier: string): void {
   if (!covered.has(identifier)) throw new WireError('coverage_insufficient', identifier);
 }
 

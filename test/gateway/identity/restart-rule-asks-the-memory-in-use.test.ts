@@ -23,18 +23,22 @@ function portsOf(
   } as unknown as Store;
   const log = { error: (_fields: object, message: string) => void errors.push(message) };
   const keys = { resolver: {} } as unknown as KeySource;
-  const ports = identityPorts(store, keys, 5, Date.now, log);
+  const ports = identityPorts(store, keys, Date.now, log);
   return { nonces: ports.nonces, errors };
 }
 
 test('what was made before memory began may have been used; to the second', () => {
   const { nonces } = portsOf({ ms: 1_000_500 }, 0);
-  expect([999, 1_000, 1_001].map((created) => nonces.mayPredateMemory(created))).toEqual([true, true, false]);
+  expect([999, 1_000, 1_001].map((created) => nonces.mayPredateMemory(created, 5))).toEqual([
+    true,
+    true,
+    false,
+  ]);
 });
 
 test('so may what an earlier process accepted ahead of its clock', () => {
   const { nonces } = portsOf({ ms: 1_000_000 }, 1_004);
-  expect([1_000, 1_004, 1_005].map((created) => nonces.mayPredateMemory(created))).toEqual([
+  expect([1_000, 1_004, 1_005].map((created) => nonces.mayPredateMemory(created, 5))).toEqual([
     true,
     true,
     false,
@@ -43,15 +47,15 @@ test('so may what an earlier process accepted ahead of its clock', () => {
 
 test('unless the memory in use goes back to when it can have been accepted, as a shared one does', () => {
   const { nonces } = portsOf({ ms: 999_000 }, 1_004);
-  expect([1_003, 1_004].map((created) => nonces.mayPredateMemory(created))).toEqual([true, false]);
+  expect([1_003, 1_004].map((created) => nonces.mayPredateMemory(created, 5))).toEqual([true, false]);
 });
 
 test('the memory in use is asked anew each time: Redis may have forgotten meanwhile', () => {
   const since = { ms: 1_000_000 };
   const { nonces } = portsOf(since, 0);
-  expect(nonces.mayPredateMemory(1_003)).toBe(false);
+  expect(nonces.mayPredateMemory(1_003, 5)).toBe(false);
   since.ms = 1_005_000;
-  expect(nonces.mayPredateMemory(1_003)).toBe(true);
+  expect(nonces.mayPredateMemory(1_003, 5)).toBe(true);
 });
 
 test('a mark that cannot be written is told, once until it can be again', () => {

@@ -13,6 +13,7 @@ import { Refused } from '../../../src/gateway/refusal.ts';
 import type { NonceOutcome } from '../../../src/store/nonces.ts';
 import { createDenyList } from '../../../src/trust/did/deny-list.ts';
 import { createResolver } from '../../../src/trust/did/resolver.ts';
+import { DEFAULT_PROFILES } from '../../../src/trust/profiles/profiles.ts';
 import { requestView } from '../../../src/trust/wire/message.ts';
 import { type Caller, newCaller, type SigningChoices, signed } from '../../e2e/support/callers.ts';
 
@@ -63,7 +64,6 @@ export function openBench(): Bench {
     settings: {
       maxAgeSeconds: 60,
       skewSeconds: 5,
-      algorithms: new Set(['ed25519']),
       body: { limitBytes: 1_000, idleTimeoutMs: 100, totalTimeoutMs: 250 },
       budget: { totalBytes: 2_000, heldBytes: 0 },
     },
@@ -138,6 +138,7 @@ export async function ask(bench: Bench, asking: Asking = {}): Promise<Outcome> {
     declaredBytes: Buffer.isBuffer(body) ? body.length : null,
     streamed: asking.streamed ?? false,
     nonceDownPolicy: asking.nonceDownPolicy ?? 'refuse_unsafe',
+    profiles: DEFAULT_PROFILES,
     onChecked: () => bench.asked.push('checked'),
     onIdentified: () => bench.asked.push('verified'),
   };

@@ -83,7 +83,6 @@ describe('did:key', () => {
   });
 
   it.each([
-    ['secp256k1', 'did:key:zQ3shokFTS3brHcDQrn82RUDfCZESWL1ZdCEJwekUDPQiYBme', 'key_unsupported'],
     ['X25519', 'did:key:z6LShs9GGnqk85isEBzzshkuVWrVKsRp24GnDuHk8QWkARMW', 'key_unsupported'],
     [
       'P-521',

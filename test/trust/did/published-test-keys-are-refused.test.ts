@@ -6,7 +6,7 @@ import { usableJwk } from '../../../src/trust/did/key-import.ts';
 const PUBLISHED = { kty: 'OKP', crv: 'Ed25519', x: 'JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs' };
 
 test('a key whose private half is printed in a standard proves nothing', () => {
-  expect(() => usableJwk(PUBLISHED)).toThrow(/printed in RFC 9421/);
+  expect(() => usableJwk(PUBLISHED)).toThrow(/printed in an RFC/);
 });
 
 test('any other key of that kind is taken', () => {

@@ -28,7 +28,7 @@ export function newIdentity(): Identity {
 }
 
 /** Whether `found` verifies what `identity` signs. */
-export function isKeyOf(found: ResolvedKey, identity: Identity): boolean {
+export function isKeyOf(found: ResolvedKey, identity: Identity): boolean | Promise<boolean> {
   const data = Buffer.from('who goes there');
   return found.key.verify(data, sign(null, data, identity.privateKey));
 }

@@ -3,7 +3,13 @@ import { generateKeyPairSync } from 'node:crypto';
 import { base58btc } from 'multiformats/bases/base58';
 import { describe, expect, test } from 'vitest';
 import { KeyError, type KeyErrorCode } from '../../../src/trust/keys/errors.ts';
-import { importHmac, importJwk, importMultikey, importSpki } from '../../../src/trust/keys/import.ts';
+import {
+  importAccount,
+  importHmac,
+  importJwk,
+  importMultikey,
+  importSpki,
+} from '../../../src/trust/keys/import.ts';
 import type { ImportOptions } from '../../../src/trust/keys/public-jwk.ts';
 import { generateSigningKey, importSigningJwk } from '../../../src/trust/keys/signing.ts';
 
@@ -23,6 +29,7 @@ const spkiOf = (key: KeyObject): string => key.export({ format: 'pem', type: 'sp
 const ed = generateSigningKey('ed25519');
 const p256 = generateSigningKey('ecdsa-p256-sha256');
 const secp256k1 = generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).publicKey;
+const p256Public = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey;
 const p521 = generateKeyPairSync('ec', { namedCurve: 'P-521' }).publicKey;
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const rsaJwk = jwkOf(rsa.publicKey);
@@ -67,7 +74,12 @@ describe('keys that are not what they should be', () => {
     ['X25519', jwkOf(generateKeyPairSync('x25519').publicKey), 'key_curve_unsupported'],
     ['Ed448', jwkOf(generateKeyPairSync('ed448').publicKey), 'key_curve_unsupported'],
     ['P-521', jwkOf(p521), 'key_curve_unsupported'],
-    ['secp256k1', jwkOf(secp256k1), 'key_secp256k1_unsupported'],
+    [
+      'secp256k1 for the JWA of another curve',
+      { ...jwkOf(secp256k1), alg: 'ES256' },
+      'key_algorithm_mismatch',
+    ],
+    ['secp256k1 off the curve', { ...jwkOf(secp256k1), y: jwkOf(p256Public).y }, 'key_malformed'],
     ['secp256k1 that says P-256', { ...jwkOf(secp256k1), crv: 'P-256' }, 'key_malformed'],
     ['P-256 that says P-384', { ...p256.publicJwk, crv: 'P-384' }, 'key_malformed'],
     ['a point that is not on the curve', { ...p256.publicJwk, y: p256.publicJwk.x }, 'key_malformed'],
@@ -113,7 +125,7 @@ describe('keys that are not what they should be', () => {
   });
 
   test.each<[string, () => unknown, KeyErrorCode]>([
-    ['secp256k1 in PEM', () => importSpki(spkiOf(secp256k1)), 'key_secp256k1_unsupported'],
+    ['P-521 in PEM', () => importSpki(spkiOf(p521)), 'key_curve_unsupported'],
     [
       'DSA',
       () => importSpki(spkiOf(generateKeyPairSync('dsa', { modulusLength: 1024 }).publicKey)),
@@ -141,7 +153,8 @@ describe('keys that are not what they should be', () => {
     ['not base58', () => importMultikey('z0OIl'), 'key_malformed'],
     ['another base', () => importMultikey('m7QE'), 'key_malformed'],
     ['a long one', () => importMultikey(`z${'1'.repeat(10_000)}`), 'key_too_large'],
-    ['secp256k1 multikey', () => importMultikey(Buffer.from('e701', 'hex')), 'key_secp256k1_unsupported'],
+    ['an empty secp256k1 multikey', () => importMultikey(Buffer.from('e701', 'hex')), 'key_malformed'],
+    ['an account of no form', () => importAccount('0xABCDEF'), 'key_malformed'],
     [
       'another codec',
       () => importMultikey(base58btc.encode(Buffer.from('85240000', 'hex'))),

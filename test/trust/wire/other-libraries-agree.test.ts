@@ -44,7 +44,7 @@ function headersOf(method: string): Record<string, string> {
   return method === 'POST' ? { ...headers, 'content-digest': contentDigest(BODY) } : headers;
 }
 
-function accept({ method, target, headers }: Sent): boolean {
+function accept({ method, target, headers }: Sent): boolean | Promise<boolean> {
   const rawHeaders = Object.entries(headers).flat();
   const view = requestView({ method, scheme: 'https', authority: 'gateway.example', target, rawHeaders });
   const signature = selectSignature(view);
