@@ -96,7 +96,7 @@ const cases: readonly (readonly [name: string, status: number, code: string, mak
     'algorithm_unsupported',
     () => input(get(), /alg="[^"]+"/, 'alg="rsa-v1_5-sha256"'),
   ],
-  ['a shared secret', 401, 'algorithm_unsupported', () => input(get(), /alg="[^"]+"/, 'alg="hmac-sha256"')],
+  ['a shared secret', 401, 'algorithm_mismatch', () => input(get(), /alg="[^"]+"/, 'alg="hmac-sha256"')],
   [
     'an algorithm of another key',
     401,

@@ -141,7 +141,7 @@ test('what it imports it depends on, and on nothing else', () => {
     tarball.files
       .filter((file) => end.test(file))
       .flatMap((file) => packagesOf(readFileSync(join(installed.root, file), 'utf8')));
-  const dependencies = Object.keys(MANIFEST.dependencies);
+  const dependencies = Object.keys({ ...MANIFEST.dependencies, ...MANIFEST.optionalDependencies });
   const imported = new Set(read(/\.js$/));
   expect([...imported].filter((name) => !dependencies.includes(name))).toEqual([]);
   // What only the demo and the like import is for developers; what nothing imports is told by knip.
