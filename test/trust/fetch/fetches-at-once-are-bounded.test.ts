@@ -1,0 +1,37 @@
+import type { ServerResponse } from 'node:http';
+import { expect, test } from 'vitest';
+import { faultOf, fetcherFor, HOST, host, JSON_TYPE } from './hosts.ts';
+
+test('one host gets 16 places of 64, and what is beyond them fails at once', async () => {
+  const held: ServerResponse[] = [];
+  const all = Promise.withResolvers<void>();
+  await using there = await host((_request, response) => {
+    held.push(response);
+    if (held.length === 64) all.resolve();
+  });
+  const fetcher = await fetcherFor();
+  const ask = (name: string) =>
+    fetcher.fetch({ url: there.url('/doc', `${name}.${HOST}`), mediaTypes: JSON_TYPE });
+  const under: Promise<unknown>[] = [];
+  for (const name of ['a', 'b', 'c', 'd']) {
+    for (let places = 0; places < 16; places += 1) under.push(ask(name));
+    if (name === 'a') expect(await faultOf(ask('a'))).toBe('fetch_busy');
+  }
+  expect(fetcher.underWay).toBe(64);
+  expect(await faultOf(ask('e'))).toBe('fetch_busy');
+  await all.promise;
+  for (const response of held.splice(0)) response.writeHead(404).end();
+  await Promise.all(under);
+  expect(fetcher.underWay).toBe(0);
+});
+
+test('closing ends what is under way, and refuses the rest', async () => {
+  const arrived = Promise.withResolvers<void>();
+  await using there = await host(() => arrived.resolve());
+  const fetcher = await fetcherFor();
+  const under = faultOf(fetcher.fetch({ url: there.url(), mediaTypes: JSON_TYPE }));
+  await arrived.promise;
+  fetcher.close();
+  expect(await under).toBe('fetch_closed');
+  expect(await faultOf(fetcher.fetch({ url: there.url(), mediaTypes: JSON_TYPE }))).toBe('fetch_closed');
+});
