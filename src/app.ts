@@ -25,7 +25,7 @@ import { createServer } from './gateway/listener/server.ts';
 import { pathPlugin } from './gateway/path.ts';
 import proxyPlugin from './gateway/proxy/plugin.ts';
 import { websocketServerOptions } from './gateway/proxy/websocket-server.ts';
-import { closeRevoked } from './gateway/revocation.ts';
+import { closeWhenRevoked } from './gateway/revocation.ts';
 import routingPlugin from './gateway/routing/plugin.ts';
 import { createRandom32 } from './gateway/trace-context.ts';
 import { type InForce, openInForce } from './in-force.ts';
@@ -228,18 +228,14 @@ async function registerPath(
 /** Puts in force what operators stored, before anybody is served. */
 async function openState(app: FastifyInstance, parts: Parts, opened: AsyncDisposableStack): Promise<State> {
   const { database, keys, policy, logger: log } = parts;
-  let closing: Promise<number> = Promise.resolve(0);
-  keys.resolver.onRevoked((did, stillValid) => {
-    closing = closeRevoked(app.exchanges, did, stillValid);
-    closing.catch((error: unknown) => log.error({ err: error, did }, 'what is open could not be closed'));
-  });
+  const revoking = closeWhenRevoked(app.exchanges, keys.resolver, log);
+  opened.defer(() => revoking.stop());
   const denials = await openStoredDenials({
     database,
     denied: keys.denied,
     close(did) {
       keys.resolver.purge({ did }, 'denied');
-      // The listener above was called meanwhile.
-      return closing;
+      return revoking.closed();
     },
     log,
     now,
@@ -300,6 +296,7 @@ async function openParts(
     shared: store.sharedKeys,
     clusterSecret: env.clusterSecret,
     pollIntervalMs: env.chainPollIntervalMs,
+    allowPrivateHosts: env.allowPrivateDidHosts,
     checkpoints: database.checkpoints,
     log,
     now,

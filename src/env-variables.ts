@@ -159,7 +159,7 @@ export const GROUPS = {
   },
   'What it accepts': {
     ALLOW_PRIVATE_DID_HOSTS: flag(
-      'Whether DID documents may be fetched from private addresses, by the methods that fetch.',
+      'Whether the hosts of did:web may have private addresses. They must speak https all the same: `NODE_EXTRA_CA_CERTS` names the authority of a development machine.',
     ),
     EXPLAIN_REFUSALS: flag('Tells callers which component failed, what was expected, and how to mend it.'),
     SIGNATURE_MAX_AGE_SECONDS: integer(60, 1, 300, 'How old a signature may be.'),

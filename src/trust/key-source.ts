@@ -1,5 +1,5 @@
 /**
- * The keys of every caller this gateway knows how to ask about: resolver, chain readers and watchers put together.
+ * The keys of every caller this gateway knows how to ask about: resolver, chain readers, watchers and the fetcher put together.
  * A watcher purges the resolver as soon as its registry changes, and reports how well it sees the chain.
  */
 import { createHash, randomBytes } from 'node:crypto';
@@ -16,6 +16,7 @@ import { createDenyList, type DenyList } from './did/deny-list.ts';
 import { agentDid } from './did/did-url.ts';
 import type { ChainReader } from './did/ports.ts';
 import { createResolver, type Resolver } from './did/resolver.ts';
+import { createFetcher } from './fetch/fetcher.ts';
 
 /** Payload: `ChainHead`. */
 const chainHead = channel('sage:chain.head');
@@ -40,6 +41,8 @@ export interface KeySourceOptions {
   /** CLUSTER_SECRET: authenticates keys in the shared tier. Null when nothing is shared, where any key will do. */
   readonly clusterSecret: string | null;
   readonly pollIntervalMs: number;
+  /** ALLOW_PRIVATE_DID_HOSTS: hosts of documents may have addresses that are not public. */
+  readonly allowPrivateHosts: boolean;
   /** Where each chain's watcher has got to, over restarts; in memory when left out. */
   readonly checkpoints?: {
     load(chainId: number): Promise<BlockRef | null>;
@@ -138,6 +141,10 @@ function watch(chain: WatchedChain, resolver: Resolver, options: KeySourceOption
 export function openKeySource(options: KeySourceOptions): KeySource {
   const { chains, now } = options;
   const rpcs = new Map(chains.map((chain) => [chain.id, createRpc({ urls: chain.urls, chainId: chain.id })]));
+  const fetcher = createFetcher({
+    allowPrivateHosts: options.allowPrivateHosts,
+    monotonicNow: options.monotonicNow,
+  });
   const denied = createDenyList(now);
   const resolver = createResolver({
     denied,
@@ -146,6 +153,7 @@ export function openKeySource(options: KeySourceOptions): KeySource {
       chainId: id,
       contracts: registries.map(({ address }) => ({ kind: 'erc8004', address })),
     })),
+    fetcher,
     shared: options.shared,
     sharedSecret: sealKey(options.clusterSecret),
     now,
@@ -173,6 +181,7 @@ export function openKeySource(options: KeySourceOptions): KeySource {
     chains: () => watchers.map(({ chainId, watcher }) => ({ chainId, state: watcher.state() })),
     async close() {
       clearInterval(timer);
+      fetcher.close();
       resolver.close();
       await Promise.all(watchers.map(({ watcher }) => watcher.close()));
       await Promise.all(Array.from(rpcs.values(), (rpc) => rpc.close()));

@@ -82,7 +82,7 @@ type ResolutionMetrics = Pick<Metrics, 'didResolved' | 'didPurged'>;
 
 /** Offline methods are computed, not cached, so they count neither as hit nor as miss. */
 function createResolutionMetrics(registry: Registry): ResolutionMetrics {
-  const tiers = ['memory', 'redis', 'chain', 'offline'] as const;
+  const tiers = ['memory', 'redis', 'chain', 'web', 'offline'] as const;
   const seconds = new FoldedHistogram({
     name: 'did_resolution_seconds',
     help: 'Time to a key, by the tier that answered; memory is not timed and counts as 0.',
@@ -119,7 +119,7 @@ function createResolutionMetrics(registry: Registry): ResolutionMetrics {
   });
   new Counter({
     name: 'did_cache_misses_total',
-    help: 'Resolutions that had to ask the chain.',
+    help: 'Resolutions that had to ask the chain, or the host of a document.',
     registers,
     collect() {
       this.reset();

@@ -5,12 +5,12 @@
 import { LRUCache } from 'lru-cache';
 import { ChainDocuments, type Loaded, sharedKey } from './chain-documents.ts';
 import type { ParsedKeyId, SubjectName } from './did-url.ts';
-import { type ChainDocument, chooseKey, isSoleKey } from './document.ts';
+import { type ChainDocument, chooseKey } from './document.ts';
 import { DidError } from './errors.ts';
-import { type PurgeReason, type Tier, tellHit, tellMiss, tellPurge, tellResolution } from './events.ts';
-import { frequencyHash } from './frequency.ts';
+import { type PurgeReason, tellHit, tellMiss, tellPurge } from './events.ts';
+import { foundKey } from './found-key.ts';
 import type { ClassTools, KeyClass } from './key-class.ts';
-import { importOnce, isStillNamed } from './key-import.ts';
+import { isStillNamed } from './key-import.ts';
 import { createKeyMemory, type KeyMemory, type ResolvedKey } from './key-memory.ts';
 import type { ChainChange, ChainReader, ChainSubject, ContractKind } from './ports.ts';
 import type { FindOptions, ResolverBounds, ResolverOptions } from './resolver.ts';
@@ -87,7 +87,8 @@ export class ChainKeys implements KeyClass {
     }
     const recent = this.#recents.peek(keyId.did);
     if (recent !== undefined && nowMs < recent.untilMs) {
-      return this.#answer(keyId, recent, 'memory', withdrawals.epoch, nowMs, 0);
+      const { epoch } = withdrawals;
+      return foundKey(keyId, { ...recent, tier: 'memory', methodClass: 'chain', epoch, nowMs, ms: 0 });
     }
     return this.#findRemote(keyId, subject, watched, options.safeMethod);
   }
@@ -197,7 +198,7 @@ export class ChainKeys implements KeyClass {
     // What is among the recent answers has not been purged until this very moment.
     const current = this.#recents.peek(keyId.did) === recent;
     const epoch = current ? this.#tools.withdrawals.epoch : loaded.epoch;
-    return this.#answer(keyId, recent, loaded.tier, epoch, nowMs, ms);
+    return foundKey(keyId, { ...recent, tier: loaded.tier, methodClass: 'chain', epoch, nowMs, ms });
   }
 
   /** "No such key" is believed for as long as memory would have kept it, however long the shared tier keeps documents. */
@@ -227,37 +228,6 @@ export class ChainKeys implements KeyClass {
     }
     this.#recents.set(did, recent);
     return recent;
-  }
-
-  #answer(
-    keyId: ParsedKeyId,
-    recent: Recent,
-    tier: Tier,
-    epoch: number,
-    nowMs: number,
-    ms: number,
-  ): ResolvedKey {
-    const { document, freshUntilMs } = recent;
-    try {
-      const chosen = chooseKey(document, keyId.fragment, nowMs);
-      const key = importOnce(chosen);
-      tellResolution(tier, ms, 'found');
-      return {
-        did: keyId.did,
-        keyId: `${keyId.did}#${chosen.fragment}`,
-        fragment: chosen.fragment,
-        key,
-        validUntilMs: chosen.validUntilMs,
-        tier,
-        methodClass: 'chain',
-        epoch,
-        freshUntilMs: Math.min(freshUntilMs, chosen.validUntilMs),
-        sole: isSoleKey(document, chosen),
-        hash: frequencyHash(keyId.did),
-      };
-    } catch (error) {
-      throw tellMiss(tier, ms, error);
-    }
   }
 
   #peerPurged(text: string): void {

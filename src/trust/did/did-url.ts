@@ -1,12 +1,13 @@
 import { DidError } from './errors.ts';
 import type { ContractKind } from './ports.ts';
+import { parseWebName, type WebName } from './web-name.ts';
 
 /** Longest keyid looked at. The longest of use, a did:jwk with an RSA-2048 key, takes about 508. */
 const KEYID_BYTES_MAX = 512;
 /** Longest fragment: that of a did:key with a P-384 key takes 71. */
 const FRAGMENT_BYTES_MAX = 128;
 
-type DidMethod = 'key' | 'jwk' | 'pkh' | 'sage' | 'web';
+type DidMethod = 'key' | 'jwk' | 'pkh' | 'sage' | 'web' | 'webvh';
 
 /** What an identifier says of where its keys stand on a chain; the configuration says the rest. */
 export interface SubjectName {
@@ -20,9 +21,16 @@ export interface SubjectName {
 }
 
 /** How a method's keys are found, and so what vouches for them. */
-export type MethodClass = 'offline' | 'chain' | 'directory';
+export type MethodClass = 'offline' | 'chain' | 'web' | 'directory';
 
-const CLASS_OF = { key: 'offline', jwk: 'offline', pkh: 'offline', sage: 'chain' } as const;
+const CLASS_OF: Readonly<Record<DidMethod, MethodClass>> = {
+  key: 'offline',
+  jwk: 'offline',
+  pkh: 'offline',
+  sage: 'chain',
+  web: 'web',
+  webvh: 'web',
+};
 
 /** A keyid that has been read: canonical, so that equal keys have equal names. */
 export interface ParsedKeyId {
@@ -35,11 +43,13 @@ export interface ParsedKeyId {
   readonly methodClass: MethodClass;
   /** Set for the methods that live on a chain, else null. */
   readonly subject: SubjectName | null;
+  /** Set for the methods whose documents are fetched from a host, else null. */
+  readonly site: WebName | null;
 }
 
-// DID syntax, W3C DID Core 1.0, section 3.1, without percent-encoding: no method here needs it, and it would give
-// one key several names.
-const DID_URL = /^did:([a-z0-9]+):((?:[A-Za-z0-9._-]*:)*[A-Za-z0-9._-]+)(?:#([A-Za-z0-9._~-]+))?$/;
+// DID syntax, W3C DID Core 1.0, section 3.1. Percent-encoding would give one key several names; the methods of the web
+// need it for the colon before a port, and each method's own grammar refuses the rest.
+const DID_URL = /^did:([a-z0-9]+):((?:[A-Za-z0-9._%-]*:)*[A-Za-z0-9._%-]+)(?:#([A-Za-z0-9._~-]+))?$/;
 // A did:key in base58btc (`z`); the optional version of the draft (`did:key:1.1:z…`) would be a second name.
 const KEY_ID = /^z[1-9A-HJ-NP-Za-km-z]+$/;
 const JWK_ID = /^[A-Za-z0-9_-]+$/;
@@ -47,8 +57,6 @@ const JWK_ID = /^[A-Za-z0-9_-]+$/;
 const PKH_ID = /^eip155:[1-9][0-9]{0,14}:0x[0-9a-fA-F]{40}$/;
 // RFC 7638, SHA-256 in base64url.
 const THUMBPRINT = /^[A-Za-z0-9_-]{43}$/;
-const DNS_NAME =
-  /^(?=.{4,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9](?::[1-9][0-9]{0,4})?$/;
 // CAIP-2 and CAIP-10 in one spelling each: no leading zeros, the address in lower case. 15 digits stay exact in a number.
 const SAGE_ID = /^eip155:([1-9][0-9]{0,14}):(0x[0-9a-f]{40}):(0|[1-9][0-9]{0,77})$/;
 const UINT256_DIGITS_MAX = 78;
@@ -86,6 +94,9 @@ export function parseKeyId(keyid: string): ParsedKeyId {
     const text = fragment === null ? canonical : `${canonical}#${fragment}`;
     return named(text, canonical, method, fragment, null);
   }
+  if (method === 'web' || method === 'webvh') {
+    return named(keyid, did, method, fragment, null, parseWebName(method, id));
+  }
   throw new DidError('did_method_unsupported', `did:${method} is not supported`);
 }
 
@@ -97,23 +108,25 @@ export function parseKeyId(keyid: string): ParsedKeyId {
  * @throws DidError did_malformed
  */
 export function directoryKeyId(host: string, thumbprint: string): ParsedKeyId {
-  if (!DNS_NAME.test(host))
-    throw new DidError('did_malformed', 'Signature-Agent must name a host by its DNS name, in lower case');
+  const id = host.replace(':', '%3A');
+  const site = parseWebName('web', id);
+  if (site.path.length > 0) throw new DidError('did_malformed', 'a key directory is that of a host');
   if (!THUMBPRINT.test(thumbprint))
     throw new DidError('did_malformed', 'keyid must be the SHA-256 thumbprint of a key (RFC 7638)');
-  const did = `did:web:${host.replace(':', '%3A')}`;
+  const did = `did:web:${id}`;
   const text = `${did}#${thumbprint}`;
-  return { text, did, method: 'web', methodClass: 'directory', fragment: thumbprint, subject: null };
+  return { text, did, method: 'web', methodClass: 'directory', fragment: thumbprint, subject: null, site };
 }
 
 function named(
   text: string,
   did: string,
-  method: keyof typeof CLASS_OF,
+  method: DidMethod,
   fragment: string | null,
   subject: SubjectName | null,
+  site: WebName | null = null,
 ): ParsedKeyId {
-  return { text, did, method, methodClass: CLASS_OF[method], fragment, subject };
+  return { text, did, method, methodClass: CLASS_OF[method], fragment, subject, site };
 }
 
 /** The DID of an agent; `registry` may be checksummed, the answer is canonical. */
@@ -140,6 +153,5 @@ function whyNotADidUrl(keyid: string): string {
   if (keyid.startsWith('#')) return 'a relative keyid names nobody: give the absolute DID URL';
   if (!keyid.startsWith('did:')) return 'keyid is not a DID URL';
   if (/[/?;]/.test(keyid)) return 'path, parameters and query are not allowed in keyid';
-  if (keyid.includes('%')) return 'percent-encoding is not allowed in keyid';
   return 'keyid does not follow the syntax of a DID URL';
 }

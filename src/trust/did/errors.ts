@@ -18,10 +18,15 @@ const TABLE = {
   did_method_unsupported: [
     401,
     'DID method not supported',
-    'Use did:key, did:jwk, or did:sage on a chain and registry this gateway is configured for.',
+    'Use did:key, did:jwk, did:web, or did:sage on a chain and registry this gateway is configured for.',
     false,
   ],
-  did_unknown: [401, 'DID unknown', 'No such identity is registered.', false],
+  did_unknown: [
+    401,
+    'DID unknown',
+    'No such identity is registered, or its host has no document of it.',
+    false,
+  ],
   key_unknown: [
     401,
     'Key unknown',

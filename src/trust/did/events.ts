@@ -5,7 +5,7 @@ import { DidError, type DidErrorCode } from './errors.ts';
 export const DID_RESOLUTION = 'sage:did.resolution';
 export const DID_PURGE = 'sage:did.purge';
 
-export type Tier = 'memory' | 'redis' | 'chain' | 'offline';
+export type Tier = 'memory' | 'redis' | 'chain' | 'web' | 'offline';
 
 /** Published on `sage:did.resolution` once for every `find`. */
 export interface DidResolutionEvent {

@@ -11,6 +11,11 @@ export interface KeyClass {
    * @throws DidError
    */
   find(keyId: ParsedKeyId, options: FindOptions): ResolvedKey | Promise<ResolvedKey>;
+  /**
+   * For what is open with a key of the DID: sees to it that a change is heard of in time, where nobody tells of it. Announces
+   * the DID when its keys have changed, or can no longer be vouched for. Never rejects.
+   */
+  recheck?(keyId: ParsedKeyId): Promise<void>;
   /** Where keys are kept once a signature verified with them. */
   readonly memory: KeyMemory;
   /** Forgets what is held of one DID; what is under way is told by `Withdrawals`. */

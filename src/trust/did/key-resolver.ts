@@ -10,6 +10,7 @@ import type { ChainChange } from './ports.ts';
 import type { FindOptions, Resolver, ResolverBounds, ResolverOptions, ResolverStats } from './resolver.ts';
 import { createRevocations, type Revocations, type RevokedListener } from './revocations.ts';
 import type { WatcherReport } from './staleness.ts';
+import { WebKeys } from './web-keys.ts';
 import { type ChangePoint, Withdrawals } from './withdrawals.ts';
 
 /** `createResolver` makes it, once the bounds have been checked. */
@@ -18,11 +19,12 @@ export class KeyResolver implements Resolver {
   readonly #withdrawals: Withdrawals;
   readonly #offline: OfflineKeys;
   readonly #chain: ChainKeys | null;
+  readonly #web: WebKeys | null;
   readonly #classes: Readonly<Record<MethodClass, KeyClass | null>>;
   readonly #revocations: Revocations;
 
   constructor(options: ResolverOptions, bounds: ResolverBounds) {
-    const { chain, log, monotonicNow } = options;
+    const { chain, fetcher, log, monotonicNow } = options;
     this.#options = options;
     this.#withdrawals = new Withdrawals(bounds.withdrawals);
     this.#revocations = createRevocations((keyId) => this.#thumbprintOf(keyId), log);
@@ -33,7 +35,8 @@ export class KeyResolver implements Resolver {
     };
     this.#offline = new OfflineKeys(bounds.offlineEntries, this.#withdrawals, monotonicNow);
     this.#chain = chain === null ? null : new ChainKeys({ ...options, chain }, bounds, tools);
-    this.#classes = { offline: this.#offline, chain: this.#chain, directory: null };
+    this.#web = fetcher === null ? null : new WebKeys({ ...options, fetcher }, bounds, tools);
+    this.#classes = { offline: this.#offline, chain: this.#chain, web: this.#web, directory: null };
     options.shared?.onDisconnect(() => this.purge({ all: true }, 'shared_cache_lost'));
     options.shared?.onReconnect(() => this.purge({ all: true }, 'shared_cache_lost'));
   }
@@ -78,6 +81,8 @@ export class KeyResolver implements Resolver {
     }
     this.#withdrawals.withdrawAll();
     this.#chain?.forgetAll(reason, null);
+    // What is fetched from hosts is not shared, so nothing is lost with what was.
+    if (reason !== 'shared_cache_lost') this.#web?.forgetAll();
   }
 
   chainChanged(change: ChainChange): void {
@@ -92,12 +97,27 @@ export class KeyResolver implements Resolver {
     this.#chain?.watchedFrom(chainId, blockNumber);
   }
 
+  async recheck(did: string): Promise<void> {
+    let keyId: ParsedKeyId;
+    try {
+      keyId = parseKeyId(did);
+    } catch {
+      // Whoever has no DID has no document that could change.
+      return;
+    }
+    await this.#classes[keyId.methodClass]?.recheck?.(keyId);
+  }
+
   onRevoked(listener: RevokedListener): void {
     this.#revocations.onRevoked(listener);
   }
 
   stats(): ResolverStats {
-    return { ...(this.#chain?.stats() ?? NO_CHAIN), offlineKeys: this.#offline.memory.size };
+    return {
+      ...(this.#chain?.stats() ?? NO_CHAIN),
+      ...(this.#web?.stats() ?? { webKeys: 0, webFlights: 0 }),
+      offlineKeys: this.#offline.memory.size,
+    };
   }
 
   close(): void {
@@ -124,7 +144,7 @@ export class KeyResolver implements Resolver {
   }
 }
 
-const NO_CHAIN: Omit<ResolverStats, 'offlineKeys'> = {
+const NO_CHAIN: Omit<ResolverStats, 'offlineKeys' | 'webKeys' | 'webFlights'> = {
   chainKeys: 0,
   recentAnswers: 0,
   flights: 0,

@@ -1,10 +1,11 @@
 /**
- * Finds the key that a keyid names: in memory, then in the tier the nodes share, then on chain; did:key and did:jwk
- * carry theirs with them. What it promises: a key is never handed out after its purge, a key enters memory only
+ * Finds the key that a keyid names: in memory, then where its method keeps it: on a chain (by way of the tier the nodes
+ * share) or at a host; did:key and did:jwk carry theirs with them. What it promises: a key is never handed out after its purge, a key enters memory only
  * after a signature verified with it, and what cannot be known is never taken for "no such key".
  */
 
 import type { SharedKeyCache } from '../../store/redis/key-cache.ts';
+import type { Fetcher } from '../fetch/fetcher.ts';
 import type { DenyList } from './deny-list.ts';
 import type { ParsedKeyId } from './did-url.ts';
 import type { PurgeReason } from './events.ts';
@@ -22,6 +23,10 @@ export interface ResolverBounds {
   readonly chainEntries: number;
   /** did:key and did:jwk held in memory, apart, so that minting them cannot push out chain keys. */
   readonly offlineEntries: number;
+  /** did:web and did:webvh held in memory, apart: a host and a name below it cost little. */
+  readonly webEntries: number;
+  /** How long a key may be used after its document was fetched: at most 60,000 ms, because nothing else revokes it. */
+  readonly webTtlMs: number;
   /** Answers of the last seconds, "no such agent" included, whether or not a signature verified. */
   readonly recentEntries: number;
   /** How long those are kept: 5,000 to 30,000 ms. */
@@ -39,6 +44,8 @@ export interface ResolverBounds {
 const RESOLVER_BOUNDS: ResolverBounds = {
   chainEntries: 10_000,
   offlineEntries: 10_000,
+  webEntries: 10_000,
+  webTtlMs: 60_000,
   recentEntries: 2_048,
   recentTtlMs: 10_000,
   chainTtlMs: 300_000,
@@ -50,6 +57,7 @@ const RESOLVER_BOUNDS: ResolverBounds = {
 
 const RECENT_TTL_MS_MIN = 5_000;
 const RECENT_TTL_MS_MAX = 30_000;
+const WEB_TTL_MS_MAX = 60_000;
 
 export interface ResolverOptions {
   /** Null: no method that lives on a chain is supported here. */
@@ -59,6 +67,8 @@ export interface ResolverOptions {
     readonly chainId: number;
     readonly contracts: readonly { readonly kind: ContractKind; readonly address: string }[];
   }[];
+  /** Null: did:web and did:webvh are not supported here. Who made it closes it. */
+  readonly fetcher: Fetcher | null;
   readonly shared: SharedKeyCache | null;
   /** Authenticates what is put into `shared`: at least 32 bytes, the same on every node. */
   readonly sharedSecret: Uint8Array;
@@ -80,6 +90,9 @@ export interface FindOptions {
 export interface ResolverStats {
   readonly chainKeys: number;
   readonly offlineKeys: number;
+  readonly webKeys: number;
+  /** Documents that are being fetched. */
+  readonly webFlights: number;
   readonly recentAnswers: number;
   readonly flights: number;
   readonly chainReads: number;
@@ -114,6 +127,8 @@ export interface Resolver {
   setStaleness(chainId: number, report: WatcherReport): void;
   /** The watcher has told, or will tell, of every change after this block. Until then the shared tier is not believed. */
   watchedFrom(chainId: number, blockNumber: number): void;
+  /** To be called now and then for each DID that has something open: `onRevoked` tells when its keys no longer stand. */
+  recheck(did: string): Promise<void>;
   /** Called after every purge, so that what a caller holds open can be closed when its key no longer stands. */
   onRevoked(listener: RevokedListener): void;
   stats(): ResolverStats;
@@ -125,6 +140,9 @@ export function createResolver(options: ResolverOptions): Resolver {
   const bounds = { ...RESOLVER_BOUNDS, ...options.bounds };
   if (!(bounds.recentTtlMs >= RECENT_TTL_MS_MIN && bounds.recentTtlMs <= RECENT_TTL_MS_MAX)) {
     throw new RangeError(`recentTtlMs must be ${RECENT_TTL_MS_MIN} to ${RECENT_TTL_MS_MAX}`);
+  }
+  if (!(bounds.webTtlMs > 0 && bounds.webTtlMs <= WEB_TTL_MS_MAX)) {
+    throw new RangeError(`webTtlMs must be at most ${WEB_TTL_MS_MAX}`);
   }
   if (options.shared !== null && options.sharedSecret.length < SEAL_SECRET_BYTES_MIN) {
     throw new RangeError(`sharedSecret must have at least ${SEAL_SECRET_BYTES_MIN} bytes`);

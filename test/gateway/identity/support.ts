@@ -39,6 +39,7 @@ export function openBench(): Bench {
   const asked: string[] = [];
   let nowMs = Date.now();
   const resolver = createResolver({
+    fetcher: null,
     denied: createDenyList(Date.now),
     chain: null,
     chains: [],

@@ -16,6 +16,7 @@ describe('a keyid that is read', () => {
       fragment: 'k1',
       methodClass: 'chain',
       subject: { kind: 'erc8004', chainId: 31337, contract: REGISTRY, id: '7' },
+      site: null,
     });
     expect(parseKeyId(ED)).toEqual({
       text: ED,
@@ -24,6 +25,7 @@ describe('a keyid that is read', () => {
       fragment: null,
       methodClass: 'offline',
       subject: null,
+      site: null,
     });
     expect(parseKeyId(didOf(UINT256_MAX)).subject?.id).toBe(`${UINT256_MAX}`);
   });
@@ -94,7 +96,7 @@ describe('a keyid in any other spelling is malformed', () => {
   });
 
   it('and one of a method that is not ours is told apart', async () => {
-    expect(await codeOf(() => parseKeyId('did:web:example.com#k'))).toBe('did_method_unsupported');
+    expect(await codeOf(() => parseKeyId('did:ion:abc#k'))).toBe('did_method_unsupported');
     expect(await codeOf(() => parseKeyId('did:ethr:0xabc'))).toBe('did_method_unsupported');
   });
 

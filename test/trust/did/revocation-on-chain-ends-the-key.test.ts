@@ -25,6 +25,7 @@ it('on a real chain a key is served once it is safe, from memory then, and ends 
   const writer = openRegistryWriter({ ...account, registry });
   const rpc = createRpc({ urls: [anvil.httpUrl], chainId });
   const resolver = createResolver({
+    fetcher: null,
     denied: createDenyList(Date.now),
     chain: {
       async readKeys({ contract, id }) {

@@ -124,6 +124,7 @@ export function newWorld({
   const denied = createDenyList(() => world.nowMs);
   const resolver = createResolver({
     chain: registry,
+    fetcher: null,
     chains: [{ chainId: CHAIN_ID, contracts: [{ kind: 'erc8004', address: REGISTRY }] }],
     shared,
     sharedSecret: SECRET,

@@ -1,0 +1,127 @@
+/**
+ * Where the documents of did:web and did:webvh come from: their hosts. Concurrent misses of one DID share one flight; a
+ * flight whose DID is purged while it is under way starts over, so what it brings is never older than the last purge.
+ */
+import { FetchError } from '../fetch/errors.ts';
+import type { Fetcher } from '../fetch/fetcher.ts';
+import { parseJsonObject } from '../fetch/json.ts';
+import type { DidDocument } from './document.ts';
+import { DidError } from './errors.ts';
+import { publishedKeys } from './published-document.ts';
+import { type WebName, webUrl } from './web-name.ts';
+import type { Withdrawals } from './withdrawals.ts';
+
+/** W3C DID 1.0, section 6, and what servers call JSON files. */
+const DOCUMENT_TYPES = [
+  'application/did+json',
+  'application/did+ld+json',
+  'application/did',
+  'application/ld+json',
+  'application/json',
+];
+/** Resolutions under way at once, for the whole process; past it a miss fails at once rather than queue. */
+const FLIGHTS_MAX = 512;
+/** A DID that is purged during this many reads in a row is changing too fast to be answered for. */
+const READS_PER_FLIGHT_MAX = 4;
+
+/** A document with what it takes to ask its host whether it still stands. */
+export interface WebDocument extends DidDocument {
+  readonly etag: string | null;
+  /** How long the host wishes it to be kept; null when it does not say. */
+  readonly maxAgeMs: number | null;
+  /** About what it takes in memory. */
+  readonly bytes: number;
+}
+
+export interface WebLoaded {
+  readonly document: WebDocument;
+  /** The purge counter when the reading began; nothing has purged the DID since, as of delivery. */
+  readonly epoch: number;
+}
+
+export interface WebDocumentsOptions {
+  readonly fetcher: Fetcher;
+  readonly withdrawals: Withdrawals;
+  readonly now: () => number;
+}
+
+/** Of "there is no such document". */
+const ABSENT_BYTES = 64;
+
+export class WebDocuments {
+  readonly #options: WebDocumentsOptions;
+  readonly #flights = new Map<string, Promise<WebLoaded>>();
+
+  constructor(options: WebDocumentsOptions) {
+    this.#options = options;
+  }
+
+  get flights(): number {
+    return this.#flights.size;
+  }
+
+  /**
+   * @param held what may still stand, when its host says so
+   * @throws DidError did_unresolvable
+   */
+  load(did: string, site: WebName, held: WebDocument | null): Promise<WebLoaded> {
+    const flying = this.#flights.get(did);
+    if (flying !== undefined) return flying;
+    if (this.#flights.size >= FLIGHTS_MAX) {
+      return Promise.reject(new DidError('did_unresolvable', `${FLIGHTS_MAX} resolutions are under way`));
+    }
+    const flight = this.#fly(did, site, held).finally(() => this.#flights.delete(did));
+    this.#flights.set(did, flight);
+    return flight;
+  }
+
+  async #fly(did: string, site: WebName, held: WebDocument | null): Promise<WebLoaded> {
+    const { withdrawals } = this.#options;
+    let known = held;
+    for (let reads = 0; reads < READS_PER_FLIGHT_MAX; reads += 1) {
+      const epoch = withdrawals.epoch;
+      const document = await this.#read(did, site, known);
+      if (!withdrawals.withdrawnSince(did, epoch)) return { document, epoch };
+      // Who purged it wants it read, not confirmed.
+      known = null;
+    }
+    throw new DidError('did_unresolvable', 'the keys of the DID are changing too fast');
+  }
+
+  async #read(did: string, site: WebName, held: WebDocument | null): Promise<WebDocument> {
+    // From before the question: what the host changed while it answered is not known to be in the answer.
+    const readAtMs = this.#options.now();
+    try {
+      return await this.#readPlain(did, site, held, readAtMs);
+    } catch (error) {
+      if (error instanceof DidError) throw error;
+      // Why exactly is for the log: it may tell what the names of an inner network lead to.
+      if (error instanceof FetchError) {
+        throw new DidError('did_unresolvable', `no usable document came from ${site.host}`, error);
+      }
+      throw error;
+    }
+  }
+
+  async #readPlain(
+    did: string,
+    site: WebName,
+    held: WebDocument | null,
+    readAtMs: number,
+  ): Promise<WebDocument> {
+    const fetched = await this.#options.fetcher.fetch({
+      url: webUrl(site, 'did.json'),
+      mediaTypes: DOCUMENT_TYPES,
+      etag: held?.etag ?? null,
+    });
+    if (fetched.kind === 'absent') {
+      return { exists: false, keys: [], readAtMs, etag: null, maxAgeMs: null, bytes: ABSENT_BYTES };
+    }
+    const { maxAgeMs } = fetched;
+    if (fetched.kind === 'unchanged' && held !== null) return { ...held, readAtMs, maxAgeMs };
+    if (fetched.kind !== 'body')
+      throw new DidError('did_unresolvable', 'an answer to nothing that was asked');
+    const keys = publishedKeys(parseJsonObject(fetched.bytes), did);
+    return { exists: true, keys, readAtMs, maxAgeMs, etag: fetched.etag, bytes: fetched.bytes.length };
+  }
+}
