@@ -1,0 +1,96 @@
+/** Requests signed by the reference implementation of ERC-8128 and wallets of ethers, over sockets. */
+import { type EthHttpSigner, signRequest } from '@slicekit/erc8128';
+import { Wallet } from 'ethers';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ALLOW_ALL, openGateway, type TestGateway } from '../support/gateway.ts';
+import { startAgent, type TestAgent } from './support/agent.ts';
+import type { Call } from './support/callers.ts';
+import { send, TRANSPORTS, type Transport } from './support/clients.ts';
+
+const wallet = Wallet.createRandom();
+const address = wallet.address as `0x${string}`;
+const signer: EthHttpSigner = {
+  chainId: 8453,
+  address,
+  signMessage: async (message) => (await wallet.signMessage(message)) as `0x${string}`,
+};
+let agent: TestAgent;
+let gateway: TestGateway;
+
+beforeAll(async () => {
+  agent = await startAgent();
+  const upstreams = `upstreams: ["${agent.url}"]`;
+  gateway = await openGateway({
+    agents: [
+      `{ id: wallets, ${upstreams}, profiles: [erc8128] }`,
+      `{ id: both, ${upstreams}, profiles: [rfc9421, erc8128] }`,
+      `{ id: plain, ${upstreams} }`,
+    ],
+    policy: ALLOW_ALL,
+  });
+});
+afterAll(async () => {
+  await gateway.close();
+  await agent.stop();
+});
+
+type Options = Parameters<typeof signRequest>[3];
+
+async function call(target: string, body?: string, options: Options = {}, by = signer): Promise<Call> {
+  const init =
+    body === undefined ? {} : { method: 'POST', body, headers: { 'content-type': 'application/json' } };
+  const request = await signRequest(new URL(target, gateway.origin).href, init, by, options);
+  return {
+    method: request.method,
+    target,
+    headers: [...request.headers],
+    ...(body === undefined ? {} : { body: Buffer.from(body) }),
+  };
+}
+
+describe.each(TRANSPORTS)('over %s', (transport: Transport) => {
+  test.each(['wallets', 'both'])('GET and POST are served at %s', async (id) => {
+    for (const body of [undefined, '{"amount":"100"}']) {
+      const answer = await send(gateway, await call(`/agents/${id}/orders?market=ETH-USD`, body), transport);
+      expect(answer).toMatchObject({ status: 200, code: '' });
+      expect(agent.seen.at(-1)?.headers).toMatchObject({
+        'x-sage-verified-did': `did:pkh:eip155:8453:${address.toLowerCase()}`,
+        'x-sage-key-id': `did:pkh:eip155:8453:${address.toLowerCase()}#blockchainAccountId`,
+      });
+    }
+  });
+
+  test('once only, and not at another path, with another body, or where it was not asked for', async () => {
+    const good = await call('/agents/wallets/orders', '{"amount":"1"}');
+    expect((await send(gateway, good, transport)).status).toBe(200);
+    const refused = async (shown: Call): Promise<string> => (await send(gateway, shown, transport)).code;
+    expect(await refused(good)).toBe('nonce_replayed');
+    const other = await call('/agents/wallets/orders', '{"amount":"1"}');
+    expect(await refused({ ...other, target: '/agents/wallets/refunds' })).toBe('signature_invalid');
+    expect(await refused({ ...other, body: Buffer.from('{"amount":"9"}') })).toBe('digest_mismatch');
+    expect(await refused(await call('/agents/plain/orders'))).toBe('did_malformed');
+  });
+
+  test('not as another account, nor without what the ERC or this gateway requires', async () => {
+    const refused = async (made: Promise<Call>): Promise<string> =>
+      (await send(gateway, await made, transport)).code;
+    const stranger = Wallet.createRandom();
+    const forged = { ...signer, address: stranger.address as `0x${string}` };
+    const target = '/agents/wallets/orders';
+    expect(await refused(call(target, undefined, {}, forged))).toBe('signature_invalid');
+    expect(await refused(call(target, undefined, { replay: 'replayable' }))).toBe('parameter_missing');
+    const classBound: Options = { binding: 'class-bound', components: ['@authority'] };
+    expect(await refused(call(target, undefined, classBound))).toBe('coverage_insufficient');
+    const now = Math.floor(Date.now() / 1_000);
+    expect(await refused(call(target, undefined, { created: now - 400, expires: now + 60 }))).toBe(
+      'signature_too_old',
+    );
+    expect(await refused(call(target, undefined, { created: now - 30, expires: now - 1 }))).toBe(
+      'signature_expired',
+    );
+    const contract = { ...signer, signMessage: async () => `0x${'ab'.repeat(97)}` as const };
+    expect(await refused(call(target, undefined, {}, contract))).toBe('signature_invalid');
+    const strange = { ...signer, chainId: 0 };
+    expect(await refused(call(target, undefined, {}, strange))).toBe('did_malformed');
+  });
+});

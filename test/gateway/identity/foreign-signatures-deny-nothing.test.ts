@@ -1,0 +1,109 @@
+/** Anybody on the way may add signatures of his own; none of them may stand between a good one and its route. */
+
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { beforeEach, expect, test } from 'vitest';
+import { encodeDidKey } from '../../../src/trust/did/did-key.ts';
+import { newCaller } from '../../e2e/support/callers.ts';
+import { fieldsOf, newNonce, openProfileBench, type ProfileBench, type Shown } from './profile-world.ts';
+
+const alice = newCaller();
+let bench: ProfileBench;
+beforeEach(() => {
+  bench = openProfileBench();
+});
+
+const shown = (more: Partial<Shown> = {}, params: Shown['params'] = {}): Shown => ({
+  components: ['@method', '@target-uri'],
+  label: 'good',
+  sign: (base) => alice.signer.key.sign(base),
+  ...more,
+  params: { keyid: alice.signer.keyId, created: bench.now(), nonce: newNonce(), ...params },
+});
+
+/** Members of both fields, to be put before or after those of the good one. */
+function foreign(label: string, made: Shown): [input: string, signature: string] {
+  const fields = new Map(fieldsOf({ ...made, label }));
+  return [fields.get('signature-input') ?? '', fields.get('signature') ?? ''];
+}
+
+type Change = NonNullable<Shown['after']>;
+
+function beside(first: boolean, ...members: [string, string][]): Change {
+  const joined = (value: string, others: string[]): string =>
+    (first ? [...others, value] : [value, ...others]).join(', ');
+  return (fields) =>
+    fields.map(([name, value]) => {
+      if (name === 'signature-input')
+        return [
+          name,
+          joined(
+            value,
+            members.map(([input]) => input),
+          ),
+        ];
+      if (name === 'signature')
+        return [
+          name,
+          joined(
+            value,
+            members.map(([, signature]) => signature),
+          ),
+        ];
+      return [name, value];
+    });
+}
+
+const stranger = newCaller();
+const FOREIGN: readonly (readonly [string, () => Shown])[] = [
+  ['of nobody who has a DID', () => shown({}, { keyid: 'proxy-1' })],
+  ['of a method nobody resolves here', () => shown({}, { keyid: 'did:example:abc#1' })],
+  [
+    'of an agent who is unknown',
+    () => shown({}, { keyid: `did:sage:eip155:31337:0x${'ab'.repeat(20)}:9#k` }),
+  ],
+  [
+    'that does not verify',
+    () => shown({ sign: () => Buffer.alloc(64, 7) }, { keyid: stranger.signer.keyId }),
+  ],
+  ['that names another algorithm', () => shown({}, { alg: 'ecdsa-p384-sha384' })],
+  ['that is too old', () => shown({}, { created: bench.now() - 4_000 })],
+  ['that covers too little', () => shown({ components: ['@method'] })],
+  ['with a tag', () => shown({}, { tag: 'web-bot-auth', keyid: 'x' })],
+  [
+    'of a slow key, that does not verify',
+    () => {
+      const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-384' });
+      const did = encodeDidKey(createPublicKey(publicKey.export({ format: 'pem', type: 'spki' })));
+      return shown({ sign: () => Buffer.alloc(96, 7) }, { keyid: did });
+    },
+  ],
+];
+
+for (const first of [true, false]) {
+  test.each(FOREIGN)(`one ${first ? 'before' : 'after'} it %s`, async (_what, made) => {
+    const after = beside(first, foreign('theirs', made()));
+    expect(await bench.ask(['rfc9421'], shown({ after }))).toBe(`caller ${alice.did} by ed25519`);
+  });
+}
+
+test('three bad ones before it', async () => {
+  const bad = FOREIGN.slice(2, 5).map(([, made], index) => foreign(`bad${index}`, made()));
+  expect(await bench.ask(['rfc9421'], shown({ after: beside(true, ...bad) }))).toContain(alice.did);
+});
+
+test('the reason of the first is told when none is good', async () => {
+  const bad = shown({ sign: () => Buffer.alloc(64, 7) });
+  const after = beside(
+    false,
+    foreign('other', shown({ sign: () => Buffer.alloc(64, 8) }, { keyid: 'did:example:a' })),
+  );
+  expect(await bench.ask(['rfc9421'], { ...bad, after })).toBe('signature_invalid');
+});
+
+test('a route of several profiles takes each, and a nonce counts over all of them', async () => {
+  const nonce = newNonce();
+  const { keyId } = alice.signer;
+  expect(await bench.ask(['sage-0.10', 'rfc9421'], shown({}, { nonce }))).toContain(alice.did);
+  expect(await bench.ask(['rfc9421', 'web-bot-auth'], shown({}, { nonce }))).toBe('nonce_replayed');
+  expect(await bench.ask(['sage-0.10', 'erc8128'], shown({}, { keyid: keyId }))).toBe('signature_not_found');
+});
