@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { signingKey } from '../../src/trust/keys/signing.ts';
 import { openGateway, policyOf, type TestGateway, until } from '../support/gateway.ts';
+import { Controller, created, linesOf, updated } from '../trust/did/webvh-world.ts';
+import { newIdentity } from '../trust/did/world.ts';
 import { startAgent, type TestAgent } from './support/agent.ts';
 import { type Call, signed } from './support/callers.ts';
 import { closeOf, openWebSocket, send } from './support/clients.ts';
@@ -26,7 +29,7 @@ beforeAll(async () => {
   gateway = await openGateway({
     agents: [`{ id: echo, upstreams: ["${agent.url}"] }`],
     policy: policyOf(
-      `rules: [{ id: hosted, effect: allow, match: { did: "did:web:localhost%3A${host.port}:*", path: /agents/** } }]`,
+      `rules: [{ id: hosted, effect: allow, match: { did: ["did:web:localhost%3A${host.port}:*", "did:webvh:*"], path: /agents/** } }]`,
     ),
     env: DEVELOPMENT,
   });
@@ -107,6 +110,28 @@ test('a key that is taken out of its document is refused, and what it has open e
   expect((await silent).code).toBe(1008);
   expect(performance.now() - removedAt).toBeLessThan(CLOSED_WITHIN_MS);
 }, 30_000);
+
+test('a caller whose log is published is served until his key is taken out of it', async () => {
+  const controller = new Controller();
+  const domain = `localhost%3A${host.port}:grace`;
+  const identity = newIdentity();
+  const { did, log } = await created(controller, { domain, identities: { 'key-1': identity } });
+  const grace = { signer: { keyId: `${did}#key-1`, key: signingKey(identity.privateKey) } };
+  host.put('/grace/did.jsonl', linesOf(log).toString(), 'text/jsonl');
+  expect(await send(gateway, post(grace))).toMatchObject({ status: 200 });
+  expect(agent.seen.at(-1)?.headers['x-sage-verified-did']).toBe(did);
+  const longer = await updated(log, controller, { identities: { 'key-2': newIdentity() } });
+  host.put('/grace/did.jsonl', linesOf(longer).toString(), 'text/jsonl');
+  const refused = await until(
+    async () => {
+      const answer = await send(gateway, get(grace));
+      return answer.status === 200 ? null : answer;
+    },
+    'the key is refused',
+    REFUSED_WITHIN_MS,
+  );
+  expect(refused).toMatchObject({ status: 401, code: 'key_unknown' });
+});
 
 test('while the host is away its callers are served for a while, then not, and never taken for unknown', async () => {
   const erin = caller('erin');

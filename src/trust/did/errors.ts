@@ -18,7 +18,7 @@ const TABLE = {
   did_method_unsupported: [
     401,
     'DID method not supported',
-    'Use did:key, did:jwk, did:web, or did:sage on a chain and registry this gateway is configured for.',
+    'Use did:key, did:jwk, did:web, did:webvh, or did:sage on a chain and registry this gateway is configured for.',
     false,
   ],
   did_unknown: [

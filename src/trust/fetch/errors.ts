@@ -15,7 +15,8 @@ const FETCH_FAULTS = {
   fetch_media_type: 'the answer is not of a media type that was asked for',
   fetch_encoded: 'the answer is compressed, though that was not asked for',
   fetch_too_large: 'the answer is larger than its bound',
-  fetch_not_json: 'the answer is not one JSON object, without doubles and not nested deeply',
+  fetch_not_json:
+    'the answer is not JSON as it is accepted: without doubles, not nested deeply, an object where one was asked for',
   fetch_circuit_open: 'the host failed several times in a row, and is left alone for a while',
   fetch_busy: 'too many documents are being fetched',
   fetch_closed: 'the gateway is stopping',

@@ -6,11 +6,11 @@ const DEPTH_MAX = 32;
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
- * One JSON object in UTF-8. Refused beyond what JSON.parse refuses: a byte order mark (RFC 8259, section 8.1), a
- * member name that stands twice in an object (RFC 7493, section 2.3: two readers would see two documents), deep nesting.
+ * One JSON value in UTF-8. Refused beyond what JSON.parse refuses: a byte order mark (RFC 8259, section 8.1), a member
+ * name that stands twice in an object (RFC 7493, section 2.3: two readers would see two documents), deep nesting.
  * @throws FetchError fetch_not_json
  */
-export function parseJsonObject(bytes: Uint8Array): JsonObject {
+export function parseJson(bytes: Uint8Array): unknown {
   let text: string;
   let value: unknown;
   try {
@@ -19,7 +19,6 @@ export function parseJsonObject(bytes: Uint8Array): JsonObject {
   } catch (error) {
     throw new FetchError('fetch_not_json', error instanceof Error ? error.message : 'unreadable', error);
   }
-  if (!isJsonObject(value)) throw new FetchError('fetch_not_json', 'not an object');
   const { depth, members } = shapeOf(text);
   if (depth > DEPTH_MAX) throw new FetchError('fetch_not_json', `nested deeper than ${DEPTH_MAX}`);
   // JSON.parse keeps the last of two members with one name.
@@ -27,7 +26,14 @@ export function parseJsonObject(bytes: Uint8Array): JsonObject {
   return value;
 }
 
-function isJsonObject(value: unknown): value is JsonObject {
+/** As `parseJson`, and an object. @throws FetchError fetch_not_json */
+export function parseJsonObject(bytes: Uint8Array): JsonObject {
+  const value = parseJson(bytes);
+  if (!isJsonObject(value)) throw new FetchError('fetch_not_json', 'not an object');
+  return value;
+}
+
+export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
