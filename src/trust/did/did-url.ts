@@ -118,6 +118,13 @@ export function directoryKeyId(host: string, thumbprint: string): ParsedKeyId {
   return { text, did, method: 'web', methodClass: 'directory', fragment: thumbprint, subject: null, site };
 }
 
+/** The key of a host's directory that has the same name as one of its document; null when none can. */
+export function directoryTwin({ method, fragment, site }: ParsedKeyId): ParsedKeyId | null {
+  if (method !== 'web' || site === null || site.path.length > 0) return null;
+  if (fragment === null || !THUMBPRINT.test(fragment)) return null;
+  return directoryKeyId(site.port === null ? site.host : `${site.host}:${site.port}`, fragment);
+}
+
 function named(
   text: string,
   did: string,

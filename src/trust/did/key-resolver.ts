@@ -1,16 +1,19 @@
 import { ChainKeys } from './chain-keys.ts';
 import { refuseDenied } from './deny-list.ts';
-import { type MethodClass, type ParsedKeyId, parseKeyId } from './did-url.ts';
+import { directoryTwin, type MethodClass, type ParsedKeyId, parseKeyId } from './did-url.ts';
 import { DidError } from './errors.ts';
 import { type PurgeReason, tellMiss, tellPurge } from './events.ts';
 import type { ClassTools, KeyClass } from './key-class.ts';
+import { directoryReader } from './key-directory.ts';
 import type { ResolvedKey } from './key-memory.ts';
 import { OfflineKeys } from './offline-keys.ts';
 import type { ChainChange } from './ports.ts';
 import type { FindOptions, Resolver, ResolverBounds, ResolverOptions, ResolverStats } from './resolver.ts';
 import { createRevocations, type Revocations, type RevokedListener } from './revocations.ts';
 import type { WatcherReport } from './staleness.ts';
+import type { DocumentReader } from './web-documents.ts';
 import { WebKeys } from './web-keys.ts';
+import { documentReader } from './web-reader.ts';
 import { type ChangePoint, Withdrawals } from './withdrawals.ts';
 
 /** `createResolver` makes it, once the bounds have been checked. */
@@ -20,6 +23,7 @@ export class KeyResolver implements Resolver {
   readonly #offline: OfflineKeys;
   readonly #chain: ChainKeys | null;
   readonly #web: WebKeys | null;
+  readonly #directories: WebKeys | null;
   readonly #classes: Readonly<Record<MethodClass, KeyClass | null>>;
   readonly #revocations: Revocations;
 
@@ -35,8 +39,16 @@ export class KeyResolver implements Resolver {
     };
     this.#offline = new OfflineKeys(bounds.offlineEntries, this.#withdrawals, monotonicNow);
     this.#chain = chain === null ? null : new ChainKeys({ ...options, chain }, bounds, tools);
-    this.#web = fetcher === null ? null : new WebKeys({ ...options, fetcher }, bounds, tools);
-    this.#classes = { offline: this.#offline, chain: this.#chain, web: this.#web, directory: null };
+    const hosted = (methodClass: MethodClass, read: DocumentReader, ttlMsMax: number): WebKeys =>
+      new WebKeys({ ...options, methodClass, read, ttlMsMax }, bounds, tools);
+    this.#web = fetcher && hosted('web', documentReader(fetcher), bounds.webTtlMs);
+    this.#directories = fetcher && hosted('directory', directoryReader(fetcher), bounds.directoryTtlMsMax);
+    this.#classes = {
+      offline: this.#offline,
+      chain: this.#chain,
+      web: this.#web,
+      directory: this.#directories,
+    };
     options.shared?.onDisconnect(() => this.purge({ all: true }, 'shared_cache_lost'));
     options.shared?.onReconnect(() => this.purge({ all: true }, 'shared_cache_lost'));
   }
@@ -82,7 +94,9 @@ export class KeyResolver implements Resolver {
     this.#withdrawals.withdrawAll();
     this.#chain?.forgetAll(reason, null);
     // What is fetched from hosts is not shared, so nothing is lost with what was.
-    if (reason !== 'shared_cache_lost') this.#web?.forgetAll();
+    if (reason === 'shared_cache_lost') return;
+    this.#web?.forgetAll();
+    this.#directories?.forgetAll();
   }
 
   chainChanged(change: ChainChange): void {
@@ -105,7 +119,10 @@ export class KeyResolver implements Resolver {
       // Whoever has no DID has no document that could change.
       return;
     }
-    await this.#classes[keyId.methodClass]?.recheck?.(keyId);
+    // A host's document and its key directory speak for the same DID; what is open was opened by one of them.
+    const known = [this.#web, this.#directories].filter((hosted) => hosted?.knows(did));
+    for (const hosted of known) await hosted?.recheck(keyId);
+    if (known.length === 0) await this.#classes[keyId.methodClass]?.recheck?.(keyId);
   }
 
   onRevoked(listener: RevokedListener): void {
@@ -115,7 +132,8 @@ export class KeyResolver implements Resolver {
   stats(): ResolverStats {
     return {
       ...(this.#chain?.stats() ?? NO_CHAIN),
-      ...(this.#web?.stats() ?? { webKeys: 0, webFlights: 0 }),
+      webKeys: (this.#web?.memory.size ?? 0) + (this.#directories?.memory.size ?? 0),
+      webFlights: (this.#web?.flights ?? 0) + (this.#directories?.flights ?? 0),
       offlineKeys: this.#offline.memory.size,
     };
   }
@@ -136,7 +154,22 @@ export class KeyResolver implements Resolver {
   }
 
   async #thumbprintOf(keyId: string): Promise<string> {
-    const found = await this.find(parseKeyId(keyId), { safeMethod: true });
+    const parsed = parseKeyId(keyId);
+    const twin = directoryTwin(parsed);
+    if (twin === null) return this.#currentThumbprint(parsed);
+    // By its name alone a key of a directory cannot be told from one of the host's document; the host vouches for both.
+    const [first, second] = this.#directories?.knows(parsed.did) === true ? [twin, parsed] : [parsed, twin];
+    try {
+      return await this.#currentThumbprint(first);
+    } catch (error) {
+      return await this.#currentThumbprint(second).catch((other: unknown) => {
+        throw error instanceof DidError && error.retryable ? error : other;
+      });
+    }
+  }
+
+  async #currentThumbprint(keyId: ParsedKeyId): Promise<string> {
+    const found = await this.find(keyId, { safeMethod: true });
     if (this.#withdrawals.withdrawnSince(found.did, found.epoch)) {
       throw new DidError('key_withdrawn', 'the DID changed while it was looked up');
     }

@@ -27,6 +27,8 @@ export interface ResolverBounds {
   readonly webEntries: number;
   /** How long a key may be used after its document was fetched: at most 60,000 ms, because nothing else revokes it. */
   readonly webTtlMs: number;
+  /** The same for keys of a directory, when its host wishes them to be kept longer than `webTtlMs`: at most 300,000 ms. */
+  readonly directoryTtlMsMax: number;
   /** Answers of the last seconds, "no such agent" included, whether or not a signature verified. */
   readonly recentEntries: number;
   /** How long those are kept: 5,000 to 30,000 ms. */
@@ -46,6 +48,7 @@ const RESOLVER_BOUNDS: ResolverBounds = {
   offlineEntries: 10_000,
   webEntries: 10_000,
   webTtlMs: 60_000,
+  directoryTtlMsMax: 300_000,
   recentEntries: 2_048,
   recentTtlMs: 10_000,
   chainTtlMs: 300_000,
@@ -58,6 +61,7 @@ const RESOLVER_BOUNDS: ResolverBounds = {
 const RECENT_TTL_MS_MIN = 5_000;
 const RECENT_TTL_MS_MAX = 30_000;
 const WEB_TTL_MS_MAX = 60_000;
+const DIRECTORY_TTL_MS_MAX = 300_000;
 
 export interface ResolverOptions {
   /** Null: no method that lives on a chain is supported here. */
@@ -143,6 +147,9 @@ export function createResolver(options: ResolverOptions): Resolver {
   }
   if (!(bounds.webTtlMs > 0 && bounds.webTtlMs <= WEB_TTL_MS_MAX)) {
     throw new RangeError(`webTtlMs must be at most ${WEB_TTL_MS_MAX}`);
+  }
+  if (!(bounds.directoryTtlMsMax > 0 && bounds.directoryTtlMsMax <= DIRECTORY_TTL_MS_MAX)) {
+    throw new RangeError(`directoryTtlMsMax must be at most ${DIRECTORY_TTL_MS_MAX}`);
   }
   if (options.shared !== null && options.sharedSecret.length < SEAL_SECRET_BYTES_MIN) {
     throw new RangeError(`sharedSecret must have at least ${SEAL_SECRET_BYTES_MIN} bytes`);

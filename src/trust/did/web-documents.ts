@@ -1,40 +1,21 @@
 /**
- * Where the documents of did:web and did:webvh come from: their hosts. Concurrent misses of one DID share one flight; a
- * flight whose DID is purged while it is under way starts over, so what it brings is never older than the last purge.
+ * Documents on their way from hosts. Concurrent misses of one DID share one flight; a flight whose DID is purged while it
+ * is under way starts over, so what it brings is never older than the last purge.
  */
 import { FetchError } from '../fetch/errors.ts';
-import type { Fetched, Fetcher } from '../fetch/fetcher.ts';
-import { parseJsonObject } from '../fetch/json.ts';
+import type { Fetched } from '../fetch/fetcher.ts';
 import type { DidDocument } from './document.ts';
 import { DidError } from './errors.ts';
-import { publishedKeys } from './published-document.ts';
-import { type WebName, webUrl } from './web-name.ts';
-import { checkWitnesses, type History, readHistory } from './webvh-log.ts';
+import type { WebName } from './web-name.ts';
 import type { Withdrawals } from './withdrawals.ts';
 
-/** W3C DID 1.0, section 6, and what servers call JSON files. */
-const DOCUMENT_TYPES = [
-  'application/did+json',
-  'application/did+ld+json',
-  'application/did',
-  'application/ld+json',
-  'application/json',
-];
-/** Logs prove themselves, and servers know no type for them: what they call unknown and text files will do. */
-const LOG_TYPES = [
-  'text/jsonl',
-  'application/jsonl',
-  'application/x-ndjson',
-  'application/json',
-  'application/octet-stream',
-  'text/plain',
-];
-/** Of a log, and of its witnesses' file: an entry takes one or two KB, and the log grows with each change of a key. */
-const LOG_BYTES_MAX = 262_144;
 /** Resolutions under way at once, for the whole process; past it a miss fails at once rather than queue. */
 const FLIGHTS_MAX = 512;
 /** A DID that is purged during this many reads in a row is changing too fast to be answered for. */
 const READS_PER_FLIGHT_MAX = 4;
+
+/** Of "there is no such document". */
+const ABSENT_BYTES = 64;
 
 /** A document with what it takes to ask its host whether it still stands. */
 export interface WebDocument extends DidDocument {
@@ -53,14 +34,24 @@ export interface WebLoaded {
   readonly epoch: number;
 }
 
+/**
+ * Asks a host once.
+ * @param held what may still stand, when the host says so
+ * @param readAtMs milliseconds since the epoch
+ * @throws DidError did_unresolvable, FetchError
+ */
+export type DocumentReader = (
+  did: string,
+  site: WebName,
+  held: WebDocument | null,
+  readAtMs: number,
+) => Promise<WebDocument>;
+
 export interface WebDocumentsOptions {
-  readonly fetcher: Fetcher;
+  readonly read: DocumentReader;
   readonly withdrawals: Withdrawals;
   readonly now: () => number;
 }
-
-/** Of "there is no such document". */
-const ABSENT_BYTES = 64;
 
 export class WebDocuments {
   readonly #options: WebDocumentsOptions;
@@ -106,9 +97,7 @@ export class WebDocuments {
     // From before the question: what the host changed while it answered is not known to be in the answer.
     const readAtMs = this.#options.now();
     try {
-      return site.scid === null
-        ? await this.#readPlain(did, site, held, readAtMs)
-        : await this.#readLog(did, site, site.scid, held, readAtMs);
+      return await this.#options.read(did, site, held, readAtMs);
     } catch (error) {
       if (error instanceof DidError) throw error;
       // Why exactly is for the log: it may tell what the names of an inner network lead to.
@@ -118,68 +107,10 @@ export class WebDocuments {
       throw error;
     }
   }
-
-  async #readPlain(
-    did: string,
-    site: WebName,
-    held: WebDocument | null,
-    readAtMs: number,
-  ): Promise<WebDocument> {
-    const fetched = await this.#options.fetcher.fetch({
-      url: webUrl(site, 'did.json'),
-      mediaTypes: DOCUMENT_TYPES,
-      etag: held?.etag ?? null,
-    });
-    if (fetched.kind !== 'body') return withoutBody(fetched, held, readAtMs);
-    const { etag, maxAgeMs, bytes } = fetched;
-    const keys = publishedKeys(parseJsonObject(bytes), did);
-    return { exists: true, keys, readAtMs, maxAgeMs, etag, bytes: bytes.length, version: null };
-  }
-
-  async #readLog(
-    did: string,
-    site: WebName,
-    scid: string,
-    held: WebDocument | null,
-    readAtMs: number,
-  ): Promise<WebDocument> {
-    const fetched = await this.#options.fetcher.fetch({
-      url: webUrl(site, 'did.jsonl'),
-      mediaTypes: LOG_TYPES,
-      bytesMax: LOG_BYTES_MAX,
-      etag: held?.etag ?? null,
-    });
-    if (fetched.kind !== 'body') return withoutBody(fetched, held, readAtMs);
-    const { etag, bytes } = fetched;
-    const history = await readHistory(bytes, scid, readAtMs);
-    // A log only grows. One that lost what we have seen would give back keys that were revoked since.
-    if (typeof held?.version === 'string' && !history.versions.has(held.version)) {
-      throw new DidError('did_unresolvable', `the log of the DID has lost its version ${held.version}`);
-    }
-    await this.#askWitnesses(site, history, readAtMs);
-    const keys = history.deactivated ? [] : publishedKeys(history.state, did);
-    const wishes = [fetched.maxAgeMs, history.ttl === null ? null : 1_000 * history.ttl];
-    const ages = wishes.filter((age) => age !== null);
-    const maxAgeMs = ages.length === 0 ? null : Math.min(...ages);
-    const size = JSON.stringify(history.state).length;
-    return { exists: true, keys, readAtMs, maxAgeMs, etag, bytes: size, version: history.newest };
-  }
-
-  async #askWitnesses(site: WebName, history: History, nowMs: number): Promise<void> {
-    if (history.duties.length === 0) return;
-    const url = webUrl(site, 'did-witness.json');
-    const fetched = await this.#options.fetcher.fetch({
-      url,
-      mediaTypes: LOG_TYPES,
-      bytesMax: LOG_BYTES_MAX,
-    });
-    if (fetched.kind !== 'body')
-      throw new DidError('did_unresolvable', 'the witnesses of the DID say nothing');
-    await checkWitnesses(history, fetched.bytes, nowMs);
-  }
 }
 
-function withoutBody(
+/** What an answer without a body says. @throws DidError did_unresolvable */
+export function withoutBody(
   fetched: Exclude<Fetched, { readonly kind: 'body' }>,
   held: WebDocument | null,
   readAtMs: number,

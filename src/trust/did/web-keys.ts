@@ -4,8 +4,7 @@
  * may take. Past it nothing is used, whatever the reason that the host cannot be asked.
  */
 import { LRUCache } from 'lru-cache';
-import type { Fetcher } from '../fetch/fetcher.ts';
-import type { ParsedKeyId } from './did-url.ts';
+import type { MethodClass, ParsedKeyId } from './did-url.ts';
 import { chooseKey } from './document.ts';
 import { DidError } from './errors.ts';
 import { tellHit, tellMiss } from './events.ts';
@@ -14,7 +13,7 @@ import type { ClassTools, KeyClass } from './key-class.ts';
 import { isStillNamed } from './key-import.ts';
 import { createKeyMemory, type KeyMemory, type ResolvedKey } from './key-memory.ts';
 import type { ResolverBounds } from './resolver.ts';
-import { type WebDocument, WebDocuments, type WebLoaded } from './web-documents.ts';
+import { type DocumentReader, type WebDocument, WebDocuments, type WebLoaded } from './web-documents.ts';
 import type { WebName } from './web-name.ts';
 
 /** What documents may take in memory: those whose keys have verified, and the rest, apart. */
@@ -42,7 +41,10 @@ interface Failure {
 }
 
 export interface WebKeysOptions {
-  readonly fetcher: Fetcher;
+  readonly methodClass: MethodClass;
+  readonly read: DocumentReader;
+  /** The longest that a host may wish its keys to be used after they were read; without a wish it is `webTtlMs`. */
+  readonly ttlMsMax: number;
   readonly now: () => number;
   readonly monotonicNow: () => number;
 }
@@ -87,6 +89,7 @@ export class WebKeys implements KeyClass {
     const { did, fragment, site } = keyId;
     if (site === null) throw new TypeError(`${did} is not published by a host`);
     const { epoch } = this.#tools.withdrawals;
+    const { methodClass } = this.#options;
     const nowMs = this.#options.now();
     const remembered = this.memory.find(did, fragment, epoch);
     if (remembered !== undefined && nowMs < remembered.freshUntilMs) {
@@ -97,7 +100,7 @@ export class WebKeys implements KeyClass {
     const held = this.#heldOf(did);
     if (held !== undefined && this.#mayAnswer(held, fragment, nowMs)) {
       this.#askAhead(did, site, nowMs);
-      return foundKey(keyId, { ...held, tier: 'memory', methodClass: 'web', epoch, nowMs, ms: 0 });
+      return foundKey(keyId, { ...held, tier: 'memory', methodClass, epoch, nowMs, ms: 0 });
     }
     const failure = this.#failures.get(did);
     if (failure !== undefined && nowMs < failure.untilMs) throw tellMiss('memory', 0, failure.error);
@@ -130,8 +133,14 @@ export class WebKeys implements KeyClass {
     this.#failures.delete(did);
   }
 
-  stats() {
-    return { webKeys: this.memory.size, webFlights: this.#documents.flights };
+  /** Whether a document of the DID is at hand. */
+  knows(did: string): boolean {
+    return this.#heldOf(did) !== undefined;
+  }
+
+  /** Documents under way. */
+  get flights(): number {
+    return this.#documents.flights;
   }
 
   #heldOf(did: string): Held | undefined {
@@ -151,7 +160,7 @@ export class WebKeys implements KeyClass {
   }
 
   async #findRemote(keyId: ParsedKeyId, site: WebName, known: WebDocument | null): Promise<ResolvedKey> {
-    const { now, monotonicNow } = this.#options;
+    const { methodClass, now, monotonicNow } = this.#options;
     const { did } = keyId;
     const startedAt = monotonicNow();
     let loaded: WebLoaded;
@@ -166,7 +175,7 @@ export class WebKeys implements KeyClass {
     // What is held has not been purged until this very moment.
     const epoch = this.#heldOf(did) === held ? this.#tools.withdrawals.epoch : loaded.epoch;
     const ms = monotonicNow() - startedAt;
-    return foundKey(keyId, { ...held, tier: 'web', methodClass: 'web', epoch, nowMs, ms });
+    return foundKey(keyId, { ...held, tier: 'web', methodClass, epoch, nowMs, ms });
   }
 
   /** Asks the host again when a document's time is nearly up. When that fails the document stands until it is. */
@@ -201,8 +210,8 @@ export class WebKeys implements KeyClass {
   /** As long as the host wishes, but neither longer than a revocation may take nor shorter than it can be asked. */
   #ttlMs({ exists, maxAgeMs }: WebDocument): number {
     const { webTtlMs, recentTtlMs } = this.#bounds;
-    const cap = exists ? webTtlMs : Math.min(webTtlMs, recentTtlMs);
-    return Math.min(cap, Math.max(TTL_MS_MIN, maxAgeMs ?? cap));
+    const cap = exists ? this.#options.ttlMsMax : Math.min(webTtlMs, recentTtlMs);
+    return Math.min(cap, Math.max(TTL_MS_MIN, maxAgeMs ?? webTtlMs));
   }
 
   /** Moves a document to where strangers cannot push it out. */

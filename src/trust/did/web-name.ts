@@ -61,8 +61,15 @@ function isHost(host: string): boolean {
 
 /** Where a file of the DID is published: below the path, or in `/.well-known` when there is none. */
 export function webUrl(name: WebName, file: 'did.json' | 'did.jsonl' | 'did-witness.json'): URL {
-  const { host, port, path } = name;
-  const authority = port === null ? host : `${host}:${port}`;
-  const folder = path.length === 0 ? '.well-known' : path.join('/');
-  return new URL(`https://${authority}/${folder}/${file}`);
+  const folder = name.path.length === 0 ? '.well-known' : name.path.join('/');
+  return new URL(`https://${authorityOf(name)}/${folder}/${file}`);
+}
+
+/** Where a host publishes the keys of its signers. */
+export function keyDirectoryUrl(name: WebName): URL {
+  return new URL(`https://${authorityOf(name)}/.well-known/http-message-signatures-directory`);
+}
+
+function authorityOf({ host, port }: WebName): string {
+  return port === null ? host : `${host}:${port}`;
 }
