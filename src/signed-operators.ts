@@ -34,7 +34,7 @@ async function admit(app: FastifyInstance, address: string, now: () => number): 
  * Whether the keys of a DID have changed since it was asked first: what an operator opened ends then, and is opened
  * again with a new signature by who still may. Only operators' DIDs are kept, and `sage.yaml` bounds those.
  */
-function createChanges(resolver: Pick<Resolver, 'onRevoked'>): (did: string) => () => boolean {
+function createChanges(resolver: Pick<Resolver, 'onRevoked' | 'recheck'>): (did: string) => () => boolean {
   const changes = new Map<string, number>();
   let ofAll = 0;
   resolver.onRevoked((did) => {
@@ -44,7 +44,11 @@ function createChanges(resolver: Pick<Resolver, 'onRevoked'>): (did: string) => 
   return (did) => {
     if (!changes.has(did)) changes.set(did, 0);
     const [then, allThen] = [changes.get(did), ofAll];
-    return () => changes.get(did) !== then || (ofAll !== allThen && parseKeyId(did).methodClass === 'chain');
+    return () => {
+      // Where nobody tells of a change, asking is what makes it heard of: the next question has the answer.
+      void resolver.recheck(did);
+      return changes.get(did) !== then || (ofAll !== allThen && parseKeyId(did).methodClass === 'chain');
+    };
   };
 }
 

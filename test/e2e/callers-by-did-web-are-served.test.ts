@@ -13,6 +13,7 @@ import {
   hostedCaller,
   startDidHost,
 } from './support/did-host.ts';
+import { openStream } from './support/stream.ts';
 
 /** The least time that a document is kept, and what a busy machine takes. */
 const REFUSED_WITHIN_MS = 8_000;
@@ -131,6 +132,20 @@ test('a caller whose log is published is served until his key is taken out of it
     REFUSED_WITHIN_MS,
   );
   expect(refused).toMatchObject({ status: 401, code: 'key_unknown' });
+});
+
+test('an operator whose key is taken out of his document loses the stream that he listens to', async () => {
+  const oscar = caller('oscar');
+  await using own = await openGateway({
+    agents: ['{ id: echo, upstreams: ["http://127.0.0.1:9"] }'],
+    more: `operators: ["${oscar.did}"]`,
+    env: DEVELOPMENT,
+  });
+  const { headers = [] } = signed(oscar, own.origin, { method: 'GET', target: '/v1/stream' });
+  using client = openStream(own, { key: null, headers: Object.fromEntries(headers) });
+  expect((await client.opened).status).toBe(101);
+  host.publish('oscar', {});
+  expect(await client.closed).toMatchObject({ code: 1008 });
 });
 
 test('while the host is away its callers are served for a while, then not, and never taken for unknown', async () => {

@@ -70,6 +70,7 @@ test('resolutions are timed by tier and make the hit ratio', async () => {
     ['offline', 0.1, 'found'],
   ];
   for (const [tier, ms, outcome] of resolutions) publish('sage:did.resolution', { tier, ms, outcome });
+  publish('sage:fetch', { outcome: 'fetch_timeout' });
   publish('sage:did.purge', { did: null, reason: 'chain', blockNumber: 7 });
   const samples = await scrape(gateway);
   expect(samples.get('did_cache_hit_ratio')).toBe(0.75);
@@ -77,6 +78,7 @@ test('resolutions are timed by tier and make the hit ratio', async () => {
   expect(samples.get('did_cache_hits_total{tier="redis"}')).toBe(1);
   expect(samples.get('did_cache_misses_total')).toBe(1);
   expect(samples.get('did_cache_purges_total')).toBe(1);
+  expect(samples.get('sage_document_fetches_total{outcome="fetch_timeout"}')).toBe(1);
   expect(samples.get('did_resolutions_total{outcome="found"}')).toBe(4);
   expect(samples.get('did_resolution_seconds_sum{tier="chain"}')).toBeCloseTo(0.04);
   expect(samples.get('did_resolution_seconds_count{tier="offline"}')).toBe(1);

@@ -10,6 +10,7 @@ import type { PolicyRefused, PolicyReloaded, PolicyStored } from '../../policy/e
 import type { BlockLifted, BlockSet } from '../../store/events.ts';
 import type { StoreCall } from '../../store/watched-driver.ts';
 import type { DidPurgeEvent, DidResolutionEvent, RevocationEvent } from '../../trust/did/events.ts';
+import type { FetchEvent } from '../../trust/fetch/fetcher.ts';
 import type { ChainHead } from '../../trust/key-source.ts';
 
 export interface Events {
@@ -17,6 +18,7 @@ export interface Events {
   'sage:request.finished': RequestRecord;
   'sage:did.resolution': DidResolutionEvent;
   'sage:did.purge': DidPurgeEvent;
+  'sage:fetch': FetchEvent;
   'sage:circuit': CircuitView;
   'sage:policy.reloaded': PolicyReloaded;
   'sage:policy.refused': PolicyRefused;

@@ -16,6 +16,7 @@ import type { ChainHead } from '../../trust/key-source.ts';
 import { createStreamMetrics, type StreamMetrics } from '../stream/stream-metrics.ts';
 import { createDatabaseMetrics } from './database-metrics.ts';
 import { createDecisionMetrics, type DecisionMetrics } from './decision-metrics.ts';
+import { createFetchMetrics, type FetchMetrics } from './fetch-metrics.ts';
 import { FoldedHistogram } from './histogram.ts';
 import { createRequestCounts, OTHER, type RequestCounts } from './request-counts.ts';
 
@@ -29,7 +30,7 @@ export interface MetricSources {
   readonly database: () => DatabaseStatus | null;
 }
 
-export interface Metrics extends DecisionMetrics, StreamMetrics {
+export interface Metrics extends DecisionMetrics, FetchMetrics, StreamMetrics {
   readonly contentType: string;
   /** The registry in Prometheus' text format 0.0.4. */
   readonly text: () => Promise<string>;
@@ -299,6 +300,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     ...createPartMetrics(registry, sources),
     ...createDatabaseMetrics(registry, sources.database),
     ...createDecisionMetrics(registry),
+    ...createFetchMetrics(registry),
     ...createStreamMetrics(registry),
     subscriberFailed: (subscriber) => failures.inc({ subscriber }),
     requestLineSuppressed: () => suppressed.inc(),

@@ -27,10 +27,11 @@ const JOSE_NAMES: ReadonlyMap<unknown, string> = new Map([
 ]);
 
 export function directoryReader(fetcher: Fetcher): DocumentReader {
-  return async (_did, site, held, readAtMs) => {
+  return async (question) => {
+    const { site, held, known, readAtMs } = question;
     const url = keyDirectoryUrl(site);
-    const fetched = await fetcher.fetch({ url, mediaTypes: MEDIA_TYPES, etag: held?.etag ?? null });
-    if (fetched.kind !== 'body') return withoutBody(fetched, held, readAtMs);
+    const fetched = await fetcher.fetch({ url, mediaTypes: MEDIA_TYPES, known, etag: held?.etag ?? null });
+    if (fetched.kind !== 'body') return withoutBody(fetched, question);
     const { etag, maxAgeMs, bytes } = fetched;
     const keys = directoryKeys(parseJsonObject(bytes), readAtMs);
     return { exists: true, keys, readAtMs, etag, maxAgeMs, bytes: bytes.length, version: null };

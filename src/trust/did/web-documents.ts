@@ -34,18 +34,20 @@ export interface WebLoaded {
   readonly epoch: number;
 }
 
-/**
- * Asks a host once.
- * @param held what may still stand, when the host says so
- * @param readAtMs milliseconds since the epoch
- * @throws DidError did_unresolvable, FetchError
- */
-export type DocumentReader = (
-  did: string,
-  site: WebName,
-  held: WebDocument | null,
-  readAtMs: number,
-) => Promise<WebDocument>;
+/** What is to be asked of a host. */
+export interface Question {
+  readonly did: string;
+  readonly site: WebName;
+  /** What may still stand, when the host says so. */
+  readonly held: WebDocument | null;
+  /** Whether a key of the DID has verified a request before. */
+  readonly known: boolean;
+  /** Milliseconds since the epoch. */
+  readonly readAtMs: number;
+}
+
+/** Asks a host once. @throws DidError did_unresolvable, FetchError */
+export type DocumentReader = (question: Question) => Promise<WebDocument>;
 
 export interface WebDocumentsOptions {
   readonly read: DocumentReader;
@@ -65,44 +67,40 @@ export class WebDocuments {
     return this.#flights.size;
   }
 
-  /**
-   * @param held what may still stand, when its host says so
-   * @throws DidError did_unresolvable
-   */
-  load(did: string, site: WebName, held: WebDocument | null): Promise<WebLoaded> {
+  /** @throws DidError did_unresolvable */
+  load(question: Omit<Question, 'readAtMs'>): Promise<WebLoaded> {
+    const { did } = question;
     const flying = this.#flights.get(did);
     if (flying !== undefined) return flying;
     if (this.#flights.size >= FLIGHTS_MAX) {
       return Promise.reject(new DidError('did_unresolvable', `${FLIGHTS_MAX} resolutions are under way`));
     }
-    const flight = this.#fly(did, site, held).finally(() => this.#flights.delete(did));
+    const flight = this.#fly(question).finally(() => this.#flights.delete(did));
     this.#flights.set(did, flight);
     return flight;
   }
 
-  async #fly(did: string, site: WebName, held: WebDocument | null): Promise<WebLoaded> {
-    const { withdrawals } = this.#options;
-    let known = held;
+  async #fly(question: Omit<Question, 'readAtMs'>): Promise<WebLoaded> {
+    const { withdrawals, now } = this.#options;
+    let { held } = question;
     for (let reads = 0; reads < READS_PER_FLIGHT_MAX; reads += 1) {
       const epoch = withdrawals.epoch;
-      const document = await this.#read(did, site, known);
-      if (!withdrawals.withdrawnSince(did, epoch)) return { document, epoch };
+      // The time before the question: what the host changed while it answered is not known to be in the answer.
+      const document = await this.#read({ ...question, held, readAtMs: now() });
+      if (!withdrawals.withdrawnSince(question.did, epoch)) return { document, epoch };
       // Who purged it wants it read, not confirmed.
-      known = known === null ? null : { ...known, etag: null };
+      held = held === null ? null : { ...held, etag: null };
     }
     throw new DidError('did_unresolvable', 'the keys of the DID are changing too fast');
   }
 
-  async #read(did: string, site: WebName, held: WebDocument | null): Promise<WebDocument> {
-    // From before the question: what the host changed while it answered is not known to be in the answer.
-    const readAtMs = this.#options.now();
+  async #read(question: Question): Promise<WebDocument> {
     try {
-      return await this.#options.read(did, site, held, readAtMs);
+      return await this.#options.read(question);
     } catch (error) {
-      if (error instanceof DidError) throw error;
       // Why exactly is for the log: it may tell what the names of an inner network lead to.
       if (error instanceof FetchError) {
-        throw new DidError('did_unresolvable', `no usable document came from ${site.host}`, error);
+        throw new DidError('did_unresolvable', `no usable document came from ${question.site.host}`, error);
       }
       throw error;
     }
@@ -112,8 +110,7 @@ export class WebDocuments {
 /** What an answer without a body says. @throws DidError did_unresolvable */
 export function withoutBody(
   fetched: Exclude<Fetched, { readonly kind: 'body' }>,
-  held: WebDocument | null,
-  readAtMs: number,
+  { held, readAtMs }: Question,
 ): WebDocument {
   if (fetched.kind === 'absent') {
     // A log that comes back must still have in it what was seen of it.

@@ -109,9 +109,11 @@ export class WebKeys implements KeyClass {
 
   async recheck({ did, site }: ParsedKeyId): Promise<void> {
     const held = this.#heldOf(did);
-    if (site === null || (held !== undefined && this.#options.now() < held.aheadAtMs)) return;
+    const nowMs = this.#options.now();
+    if (site === null || (held !== undefined && nowMs < held.aheadAtMs)) return;
+    if (nowMs < (this.#failures.get(did)?.untilMs ?? 0)) return;
     try {
-      const loaded = await this.#documents.load(did, site, held?.document ?? null);
+      const loaded = await this.#load(did, site, held?.document ?? null);
       this.#remember(did, loaded, this.#options.now());
     } catch {
       // Past its time nobody vouches for the key: who asks hears so.
@@ -143,6 +145,17 @@ export class WebKeys implements KeyClass {
     return this.#documents.flights;
   }
 
+  async #load(did: string, site: WebName, held: WebDocument | null): Promise<WebLoaded> {
+    try {
+      return await this.#documents.load({ did, site, held, known: this.#proven.has(did) });
+    } catch (error) {
+      if (error instanceof DidError) {
+        this.#failures.set(did, { error, untilMs: this.#options.now() + FAILURE_MS });
+      }
+      throw error;
+    }
+  }
+
   #heldOf(did: string): Held | undefined {
     return this.#proven.peek(did) ?? this.#unproven.peek(did);
   }
@@ -165,9 +178,8 @@ export class WebKeys implements KeyClass {
     const startedAt = monotonicNow();
     let loaded: WebLoaded;
     try {
-      loaded = await this.#documents.load(did, site, known);
+      loaded = await this.#load(did, site, known);
     } catch (error) {
-      if (error instanceof DidError) this.#failures.set(did, { error, untilMs: now() + FAILURE_MS });
       throw tellMiss('web', monotonicNow() - startedAt, error);
     }
     const nowMs = now();
@@ -183,7 +195,7 @@ export class WebKeys implements KeyClass {
     const held = this.#proven.peek(did);
     if (held === undefined || nowMs < held.aheadAtMs) return;
     held.aheadAtMs = nowMs + AHEAD_RETRY_MS;
-    this.#documents.load(did, site, held.document).then(
+    this.#load(did, site, held.document).then(
       (loaded) => this.#remember(did, loaded, this.#options.now()),
       () => undefined,
     );

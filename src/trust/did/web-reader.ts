@@ -3,9 +3,10 @@ import type { Fetcher } from '../fetch/fetcher.ts';
 import { parseJsonObject } from '../fetch/json.ts';
 import { DidError } from './errors.ts';
 import { publishedKeys } from './published-document.ts';
-import { type DocumentReader, type WebDocument, withoutBody } from './web-documents.ts';
-import { type WebName, webUrl } from './web-name.ts';
-import { checkWitnesses, type History, readHistory } from './webvh-log.ts';
+import { createTurns } from './turns.ts';
+import { type DocumentReader, type Question, type WebDocument, withoutBody } from './web-documents.ts';
+import { webUrl } from './web-name.ts';
+import { checkWitnesses, readHistory } from './webvh-log.ts';
 
 /** W3C DID 1.0, section 6, and what servers call JSON files. */
 const DOCUMENT_TYPES = [
@@ -27,26 +28,22 @@ const LOG_TYPES = [
 /** Of a log, and of its witnesses' file: an entry takes one or two KB, and the log grows with each change of a key. */
 const LOG_BYTES_MAX = 262_144;
 
+/** Logs that wait for their turn: one is verified at a time, since a stranger's may take some 50 ms of our time. */
+const LOGS_WAITING_MAX = 32;
+
 export function documentReader(fetcher: Fetcher): DocumentReader {
-  return (did, site, held, readAtMs) =>
-    site.scid === null
-      ? readPlain(fetcher, did, site, held, readAtMs)
-      : readLog(fetcher, did, site, site.scid, held, readAtMs);
+  const inTurn = createTurns(LOGS_WAITING_MAX);
+  return (question) =>
+    question.site.scid === null
+      ? readPlain(fetcher, question)
+      : readLog(fetcher, question, question.site.scid, inTurn);
 }
 
-async function readPlain(
-  fetcher: Fetcher,
-  did: string,
-  site: WebName,
-  held: WebDocument | null,
-  readAtMs: number,
-): Promise<WebDocument> {
-  const fetched = await fetcher.fetch({
-    url: webUrl(site, 'did.json'),
-    mediaTypes: DOCUMENT_TYPES,
-    etag: held?.etag ?? null,
-  });
-  if (fetched.kind !== 'body') return withoutBody(fetched, held, readAtMs);
+async function readPlain(fetcher: Fetcher, question: Question): Promise<WebDocument> {
+  const { did, site, held, known, readAtMs } = question;
+  const url = webUrl(site, 'did.json');
+  const fetched = await fetcher.fetch({ url, mediaTypes: DOCUMENT_TYPES, known, etag: held?.etag ?? null });
+  if (fetched.kind !== 'body') return withoutBody(fetched, question);
   const { etag, maxAgeMs, bytes } = fetched;
   const keys = publishedKeys(parseJsonObject(bytes), did);
   return { exists: true, keys, readAtMs, maxAgeMs, etag, bytes: bytes.length, version: null };
@@ -54,42 +51,41 @@ async function readPlain(
 
 async function readLog(
   fetcher: Fetcher,
-  did: string,
-  site: WebName,
+  question: Question,
   scid: string,
-  held: WebDocument | null,
-  readAtMs: number,
+  inTurn: ReturnType<typeof createTurns>,
 ): Promise<WebDocument> {
+  const { did, site, held, known, readAtMs } = question;
+  const asLog = { mediaTypes: LOG_TYPES, bytesMax: LOG_BYTES_MAX, known };
   const fetched = await fetcher.fetch({
+    ...asLog,
     url: webUrl(site, 'did.jsonl'),
-    mediaTypes: LOG_TYPES,
-    bytesMax: LOG_BYTES_MAX,
     etag: held?.etag ?? null,
   });
-  if (fetched.kind !== 'body') return withoutBody(fetched, held, readAtMs);
-  const { etag, bytes } = fetched;
-  const history = await readHistory(bytes, scid, readAtMs);
+  if (fetched.kind !== 'body') return withoutBody(fetched, question);
+  const history = await inTurn(() => readHistory(fetched.bytes, scid, readAtMs));
   // A log only grows. One that lost what we have seen would give back keys that were revoked since.
   if (typeof held?.version === 'string' && !history.versions.has(held.version)) {
     throw new DidError('did_unresolvable', `the log of the DID has lost its version ${held.version}`);
   }
-  await askWitnesses(fetcher, site, history, readAtMs);
-  const keys = history.deactivated ? [] : publishedKeys(history.state, did);
-  const wishes = [fetched.maxAgeMs, history.ttl === null ? null : 1_000 * history.ttl];
-  const ages = wishes.filter((age) => age !== null);
-  const maxAgeMs = ages.length === 0 ? null : Math.min(...ages);
-  const size = JSON.stringify(history.state).length;
-  return { exists: true, keys, readAtMs, maxAgeMs, etag, bytes: size, version: history.newest };
+  if (history.duties.length > 0) {
+    const file = await fetcher.fetch({ ...asLog, url: webUrl(site, 'did-witness.json') });
+    if (file.kind !== 'body') throw new DidError('did_unresolvable', 'the witnesses of the DID say nothing');
+    await inTurn(() => checkWitnesses(history, file.bytes, readAtMs));
+  }
+  return {
+    exists: true,
+    keys: history.deactivated ? [] : publishedKeys(history.state, did),
+    readAtMs,
+    maxAgeMs: sooner(fetched.maxAgeMs, history.ttl),
+    etag: fetched.etag,
+    bytes: JSON.stringify(history.state).length,
+    version: history.newest,
+  };
 }
 
-async function askWitnesses(fetcher: Fetcher, site: WebName, history: History, nowMs: number): Promise<void> {
-  if (history.duties.length === 0) return;
-  const url = webUrl(site, 'did-witness.json');
-  const fetched = await fetcher.fetch({
-    url,
-    mediaTypes: LOG_TYPES,
-    bytesMax: LOG_BYTES_MAX,
-  });
-  if (fetched.kind !== 'body') throw new DidError('did_unresolvable', 'the witnesses of the DID say nothing');
-  await checkWitnesses(history, fetched.bytes, nowMs);
+/** Of what the host and what the controller wishes. */
+function sooner(maxAgeMs: number | null, ttlSeconds: number | null): number | null {
+  if (ttlSeconds === null) return maxAgeMs;
+  return Math.min(1_000 * ttlSeconds, maxAgeMs ?? Number.POSITIVE_INFINITY);
 }

@@ -3,10 +3,11 @@
  * was meant. Each rule is told where it is kept: names and addresses in `addresses.ts`, one request in `request.ts`,
  * what fails again and again in `circuits.ts`, JSON in `json.ts`.
  */
+import { channel } from 'node:diagnostics_channel';
 import { isIP } from 'node:net';
 import { addressesOf, type Lookup, lookupOnMachine, lookupPublic } from './addresses.ts';
 import { createCircuits } from './circuits.ts';
-import { FetchError } from './errors.ts';
+import { FetchError, type FetchFault } from './errors.ts';
 import { type Fetched, get } from './request.ts';
 
 export type { Fetched } from './request.ts';
@@ -17,10 +18,19 @@ const DEADLINE_MS = 3_000;
 const BODY_BYTES_MAX = 65_536;
 /** Fetches under way, for the whole process: past it a fetch fails at once rather than queue. */
 const FETCHES_MAX = 64;
+/** Of these for whoever has proven himself before: naming slow hosts must not keep known callers from being asked about. */
+const FETCHES_KNOWN = 16;
 /** The same of one host, so that one that is slow does not take every place. */
 const FETCHES_PER_HOST_MAX = 16;
 /** Hosts, and URLs, of which failures are remembered. */
 const CIRCUITS_MAX = 2_048;
+
+/** Published on `sage:fetch` for each fetch: an answer's kind, or why there was none. */
+export interface FetchEvent {
+  readonly outcome: Fetched['kind'] | FetchFault;
+}
+
+const fetches = channel('sage:fetch');
 
 export interface FetcherOptions {
   /** ALLOW_PRIVATE_DID_HOSTS: addresses need not be public. TLS is asked for all the same. */
@@ -40,6 +50,8 @@ export interface FetchRequest {
   readonly mediaTypes: readonly string[];
   /** Of the body; 64 KiB when left out. */
   readonly bytesMax?: number;
+  /** Whether it is about somebody who has proven himself before. */
+  readonly known?: boolean;
   /** Of the answer held; then `unchanged` may be the answer. */
   readonly etag?: string | null;
 }
@@ -89,33 +101,44 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     }
   }
 
+  async function admitted(request: FetchRequest): Promise<Fetched> {
+    const { url, known = false } = request;
+    checkUrl(url);
+    if (closing.signal.aborted) throw new FetchError('fetch_closed', url.host);
+    const here = perHost.get(url.host) ?? 0;
+    const places = known ? FETCHES_MAX : FETCHES_MAX - FETCHES_KNOWN;
+    if (underWay >= places || here >= FETCHES_PER_HOST_MAX) throw new FetchError('fetch_busy', url.host);
+    if (!hosts.mayAsk(url.host) || !urls.mayAsk(url.href))
+      throw new FetchError('fetch_circuit_open', url.host);
+    const deadline = new AbortController();
+    const late = (): void =>
+      deadline.abort(new FetchError('fetch_timeout', `${url.host}: ${DEADLINE_MS} ms`));
+    const stop = (): void => deadline.abort(new FetchError('fetch_closed', url.host));
+    const timer = setTimeout(late, DEADLINE_MS);
+    closing.signal.addEventListener('abort', stop, { once: true });
+    underWay += 1;
+    perHost.set(url.host, here + 1);
+    try {
+      return await run(request, deadline.signal);
+    } finally {
+      clearTimeout(timer);
+      closing.signal.removeEventListener('abort', stop);
+      underWay -= 1;
+      const left = (perHost.get(url.host) ?? 1) - 1;
+      if (left === 0) perHost.delete(url.host);
+      else perHost.set(url.host, left);
+    }
+  }
+
   return {
     async fetch(request) {
-      const { url } = request;
-      checkUrl(url);
-      if (closing.signal.aborted) throw new FetchError('fetch_closed', url.host);
-      const here = perHost.get(url.host) ?? 0;
-      if (underWay >= FETCHES_MAX || here >= FETCHES_PER_HOST_MAX)
-        throw new FetchError('fetch_busy', url.host);
-      if (!hosts.mayAsk(url.host) || !urls.mayAsk(url.href))
-        throw new FetchError('fetch_circuit_open', url.host);
-      const deadline = new AbortController();
-      const late = (): void =>
-        deadline.abort(new FetchError('fetch_timeout', `${url.host}: ${DEADLINE_MS} ms`));
-      const stop = (): void => deadline.abort(new FetchError('fetch_closed', url.host));
-      const timer = setTimeout(late, DEADLINE_MS);
-      closing.signal.addEventListener('abort', stop, { once: true });
-      underWay += 1;
-      perHost.set(url.host, here + 1);
       try {
-        return await run(request, deadline.signal);
-      } finally {
-        clearTimeout(timer);
-        closing.signal.removeEventListener('abort', stop);
-        underWay -= 1;
-        const left = (perHost.get(url.host) ?? 1) - 1;
-        if (left === 0) perHost.delete(url.host);
-        else perHost.set(url.host, left);
+        const fetched = await admitted(request);
+        tell(fetched.kind);
+        return fetched;
+      } catch (error) {
+        if (error instanceof FetchError) tell(error.code);
+        throw error;
       }
     },
     get underWay() {
@@ -125,6 +148,10 @@ export function createFetcher(options: FetcherOptions): Fetcher {
       closing.abort();
     },
   };
+}
+
+function tell(outcome: FetchEvent['outcome']): void {
+  if (fetches.hasSubscribers) fetches.publish({ outcome } satisfies FetchEvent);
 }
 
 /** What `work` gives, unless the signal is first: a resolver need not listen to it. */

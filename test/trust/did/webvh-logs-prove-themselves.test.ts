@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { DidError } from '../../../src/trust/did/errors.ts';
+import { createTurns } from '../../../src/trust/did/turns.ts';
 import { checkWitnesses, type History, readHistory } from '../../../src/trust/did/webvh-log.ts';
 import { FetchError } from '../../../src/trust/fetch/errors.ts';
 import {
@@ -366,6 +367,20 @@ describe('a log is refused that', () => {
     expect(await check(await witnessed([[two[0], bob]]))).toMatch(/version 2 has 0 of 1/);
     expect(await check(await witnessed([[two[1], bob]]))).toBe('accepted');
   });
+});
+
+it('logs are verified one after the other, and beyond a few that wait they are turned away', async () => {
+  const inTurn = createTurns(2);
+  const first = Promise.withResolvers<string>();
+  const order: string[] = [];
+  const one = inTurn(async () => order.push(await first.promise));
+  const two = inTurn(async () => order.push('two'));
+  expect(await whyNot(inTurn(async () => order.push('three')))).toMatch(/wait to be verified/);
+  first.resolve('one');
+  await Promise.all([one, two]);
+  await expect(inTurn(() => Promise.reject(new Error('unsound')))).rejects.toThrow('unsound');
+  await inTurn(async () => order.push('four'));
+  expect(order).toEqual(['one', 'two', 'four']);
 });
 
 it('the longest log lets others have their turn', async () => {

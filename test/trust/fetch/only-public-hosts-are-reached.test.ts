@@ -138,6 +138,21 @@ describe('a fetch', () => {
     expect(requests).toBe(0);
   });
 
+  test('cannot be made to trust anybody by a variable of the environment', async () => {
+    const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+    process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
+    try {
+      await using there = await host(() => undefined, await certificateFor([HOST]));
+      const fetcher = await fetcherFor();
+      expect(await faultOf(fetcher.fetch({ url: there.url(), mediaTypes: JSON_TYPE }))).toBe(
+        'fetch_untrusted',
+      );
+    } finally {
+      if (before === undefined) delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+      else process.env.NODE_TLS_REJECT_UNAUTHORIZED = before;
+    }
+  });
+
   test('of a name that does not resolve, or where nobody listens, says so', async () => {
     const nowhere = await fetcherFor({
       lookup: async () => {
