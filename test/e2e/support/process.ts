@@ -8,6 +8,7 @@ const MAIN = fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
 const LISTENING = /^sage-gateway listening on (https?:\/\/\S+:(\d+))$/m;
 
 export interface GatewayProcess extends AsyncDisposable {
+  readonly pid: number;
   readonly stdout: () => string;
   readonly stderr: () => string;
   readonly exited: Promise<number | null>;
@@ -53,6 +54,7 @@ export function spawnGateway(
     return code as number | null;
   });
   return {
+    pid: child.pid ?? 0,
     stdout: () => stdout,
     stderr: () => stderr,
     exited,
