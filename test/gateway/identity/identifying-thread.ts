@@ -4,6 +4,7 @@ import { type IdentityPorts, identify, toRefusal } from '../../../src/gateway/id
 import { Refused } from '../../../src/gateway/refusal.ts';
 import { openTable } from '../../../src/store/memory/table.ts';
 import { createMemoryNonces } from '../../../src/store/nonces.ts';
+import { DEFAULT_PROFILES } from '../../../src/trust/profiles/profiles.ts';
 import { requestView } from '../../../src/trust/wire/message.ts';
 import { keptLog } from '../../store/support.ts';
 import { openBench } from './support.ts';
@@ -53,6 +54,7 @@ async function codeOf(rawHeaders: string[]): Promise<string> {
     source: null,
     declaredBytes: null,
     streamed: false,
+    profiles: DEFAULT_PROFILES,
     nonceDownPolicy: 'refuse',
   } as const;
   try {
