@@ -95,11 +95,26 @@ function refuse(shared: Shared, res: RawResponse, refused: Refused): void {
   shared.options.onRefused?.(refused.kind.code, isHttp2(res.req) ? 'h2' : 'http/1.1');
 }
 
+/**
+ * Whether the answer to an earlier request says `Connection: close`. What comes behind it is not served (RFC 9112 9.6), though
+ * Node's parser goes on: behind a refused framing it may be the body of what was refused (RFC 9112 6.3).
+ */
+function isClosing(socket: Marked): boolean {
+  return socket[CURRENT]?.shouldKeepAlive === false;
+}
+
 function accept(shared: Shared, handler: Handler): Handler {
   const { tracker, limits } = shared;
   return (req, res) => {
+    if (!isHttp2(req)) {
+      const marked = req.socket as Marked;
+      if (isClosing(marked)) {
+        req.resume();
+        return;
+      }
+      marked[CURRENT] = res as ServerResponse;
+    }
     tracker.trackExchange(res);
-    if (!isHttp2(req)) (req.socket as Marked)[CURRENT] = res as ServerResponse;
     try {
       examine(req, limits);
     } catch (error) {
@@ -117,7 +132,8 @@ function accept(shared: Shared, handler: Handler): Handler {
  */
 function shouldUpgrade(shared: Shared, server: Server): (req: RawRequest) => boolean {
   return (req) => {
-    if (isHttp2(req) || server.listenerCount('upgrade') === 0) return false;
+    if (isHttp2(req) || server.listenerCount('upgrade') === 0 || isClosing(req.socket as Marked))
+      return false;
     if (req.headers.upgrade?.toLowerCase() !== 'websocket') return false;
     if (req.method !== 'GET' || req.httpVersion !== '1.1') return false;
     try {

@@ -23,7 +23,7 @@ function codeOf(head: string, body: string): string {
 }
 
 /** The first whole answer in `data` and what follows it, or null. */
-export function takeAnswer(data: Buffer): { answer: RawAnswer; rest: Buffer } | null {
+function takeAnswer(data: Buffer): { answer: RawAnswer; rest: Buffer } | null {
   const headEnd = data.indexOf('\r\n\r\n');
   if (headEnd < 0) return null;
   const head = data.toString('latin1', 0, headEnd);
@@ -67,32 +67,43 @@ function readAll(data: Buffer): { answers: RawAnswer[]; rest: string } {
   return { answers, rest: held.toString('latin1') };
 }
 
+/** How long an answered connection is listened to for answers that nobody asked for. */
+const QUIET_MS = 25;
+const CLOSES = /^connection: close\r?$/im;
+
 /**
- * Sends bytes over a connection of their own and half-closes it, so that the gateway ends it when it has answered.
+ * Sends bytes over a connection of their own, and reads until the gateway closes it or has nothing more to say.
  * @param pieces written one after the other, each in a packet of its own
  */
-export async function converse(
-  port: number,
-  pieces: readonly (string | Buffer)[],
-  options: { readonly halfClose?: boolean; readonly silenceMs?: number } = {},
-): Promise<Conversation> {
-  const { halfClose = true, silenceMs = SILENCE_MS_MAX } = options;
+export async function converse(port: number, pieces: readonly (string | Buffer)[]): Promise<Conversation> {
   const socket = await open(port);
-  const chunks: Buffer[] = [];
+  let held: Buffer = Buffer.alloc(0);
   let closed = true;
-  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
-  socket.setTimeout(silenceMs, () => {
+  let written = false;
+  const leave = (): void => {
     closed = false;
     socket.destroy();
+  };
+  const quieten = (): void => {
+    const last = readAll(held).answers.at(-1);
+    // Where the gateway has said that it closes, it must: until then it may still serve what it was sent.
+    if (last !== undefined && !CLOSES.test(last.head)) socket.setTimeout(QUIET_MS);
+  };
+  socket.on('data', (chunk: Buffer) => {
+    held = Buffer.concat([held, chunk]);
+    // A connection that waits for the rest of a request is ended by the gateway, in its own time.
+    if (written) quieten();
   });
+  socket.setTimeout(SILENCE_MS_MAX, leave);
   const over = once(socket, 'close');
   for (const [at, piece] of pieces.entries()) {
     if (at > 0) await new Promise((resolve) => setImmediate(resolve));
     if (socket.writable) socket.write(typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece);
   }
-  if (halfClose) socket.end();
+  written = true;
+  quieten();
   await over;
-  return { ...readAll(Buffer.concat(chunks)), closed };
+  return { ...readAll(held), closed };
 }
 
 /**
@@ -139,11 +150,7 @@ async function useConnection(
     if (taken === null) return;
     answers[current] = taken.answer;
     held = taken.rest;
-    if (
-      held.length > 0 ||
-      isLast(requests[current] as Buffer) ||
-      /^connection: close\r?$/im.test(taken.answer.head)
-    ) {
+    if (held.length > 0 || isLast(requests[current] as Buffer) || CLOSES.test(taken.answer.head)) {
       current = -1;
       socket.end();
     } else send();
