@@ -173,7 +173,12 @@ const chunks: readonly Shape[] = [
   [
     'chunks of one byte',
     'hello',
-    post(CHUNKED, `${Array.from('hello').map((one) => `1\r\n${one}\r\n`).join('')}0\r\n\r\n`),
+    post(
+      CHUNKED,
+      `${Array.from('hello')
+        .map((one) => `1\r\n${one}\r\n`)
+        .join('')}0\r\n\r\n`,
+    ),
   ],
   ['a chunk longer than it says', 'refused', postWith(CHUNKED, '5\r\nhelloworld\r\n0\r\n\r\n')],
   ['a chunk without its end', 'refused', postWith(CHUNKED, '5\r\nhello0\r\n\r\n')],
