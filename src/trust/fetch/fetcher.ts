@@ -1,13 +1,14 @@
 /**
  * Fetches a document from a host that a stranger named, without being made to reach, read, wait or believe more than
- * was meant. Each rule is told where it is kept: names and addresses in `addresses.ts`, one request in `request.ts`,
- * what fails again and again in `circuits.ts`, JSON in `json.ts`.
+ * was meant. Each rule is told where it is kept: names and addresses in `addresses.ts`, one request in `request.ts`, how
+ * many and how often in `places.ts`, what fails again and again in `circuits.ts`, JSON in `json.ts`.
  */
 import { channel } from 'node:diagnostics_channel';
 import { isIP } from 'node:net';
 import { addressesOf, type Lookup, lookupOnMachine, lookupPublic } from './addresses.ts';
 import { createCircuits } from './circuits.ts';
 import { FetchError, type FetchFault } from './errors.ts';
+import { createPlaces } from './places.ts';
 import { type Fetched, get } from './request.ts';
 
 export type { Fetched } from './request.ts';
@@ -16,14 +17,8 @@ export type { Fetched } from './request.ts';
 const DEADLINE_MS = 3_000;
 /** Of a body; a DID document with 64 keys takes about 20 KB. */
 const BODY_BYTES_MAX = 65_536;
-/** Fetches under way, for the whole process: past it a fetch fails at once rather than queue. */
-const FETCHES_MAX = 64;
-/** Of these for whoever has proven himself before: naming slow hosts must not keep known callers from being asked about. */
-const FETCHES_KNOWN = 16;
-/** The same of one host, so that one that is slow does not take every place. */
-const FETCHES_PER_HOST_MAX = 16;
 /** Hosts, and URLs, of which failures are remembered. */
-const CIRCUITS_MAX = 2_048;
+const HOSTS_MAX = 2_048;
 
 /** Published on `sage:fetch` for each fetch: an answer's kind, or why there was none. */
 export interface FetchEvent {
@@ -68,11 +63,10 @@ export interface Fetcher {
 export function createFetcher(options: FetcherOptions): Fetcher {
   const { allowPrivateHosts, monotonicNow, ca = null } = options;
   const lookup = options.lookup ?? (allowPrivateHosts ? lookupOnMachine : lookupPublic);
-  const hosts = createCircuits(CIRCUITS_MAX, monotonicNow);
-  const urls = createCircuits(CIRCUITS_MAX, monotonicNow);
+  const hosts = createCircuits(HOSTS_MAX, monotonicNow);
+  const urls = createCircuits(HOSTS_MAX, monotonicNow);
+  const places = createPlaces(monotonicNow);
   const closing = new AbortController();
-  const perHost = new Map<string, number>();
-  let underWay = 0;
 
   async function run(request: FetchRequest, signal: AbortSignal): Promise<Fetched> {
     const { url, mediaTypes, bytesMax = BODY_BYTES_MAX, etag = null } = request;
@@ -105,28 +99,21 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     const { url, known = false } = request;
     checkUrl(url);
     if (closing.signal.aborted) throw new FetchError('fetch_closed', url.host);
-    const here = perHost.get(url.host) ?? 0;
-    const places = known ? FETCHES_MAX : FETCHES_MAX - FETCHES_KNOWN;
-    if (underWay >= places || here >= FETCHES_PER_HOST_MAX) throw new FetchError('fetch_busy', url.host);
     if (!hosts.mayAsk(url.host) || !urls.mayAsk(url.href))
       throw new FetchError('fetch_circuit_open', url.host);
+    const leave = places.enter(url.host, known);
     const deadline = new AbortController();
     const late = (): void =>
       deadline.abort(new FetchError('fetch_timeout', `${url.host}: ${DEADLINE_MS} ms`));
     const stop = (): void => deadline.abort(new FetchError('fetch_closed', url.host));
     const timer = setTimeout(late, DEADLINE_MS);
     closing.signal.addEventListener('abort', stop, { once: true });
-    underWay += 1;
-    perHost.set(url.host, here + 1);
     try {
       return await run(request, deadline.signal);
     } finally {
       clearTimeout(timer);
       closing.signal.removeEventListener('abort', stop);
-      underWay -= 1;
-      const left = (perHost.get(url.host) ?? 1) - 1;
-      if (left === 0) perHost.delete(url.host);
-      else perHost.set(url.host, left);
+      leave();
     }
   }
 
@@ -142,7 +129,7 @@ export function createFetcher(options: FetcherOptions): Fetcher {
       }
     },
     get underWay() {
-      return underWay;
+      return places.taken;
     },
     close() {
       closing.abort();

@@ -38,3 +38,19 @@ test('closing ends what is under way, and refuses the rest', async () => {
   expect(await under).toBe('fetch_closed');
   expect(await faultOf(fetcher.fetch({ url: there.url(), mediaTypes: JSON_TYPE }))).toBe('fetch_closed');
 });
+
+test('strangers make one host be asked 200 times at once and 20 times a second, known callers as often as it takes', async () => {
+  let nowMs = 0;
+  await using there = await host((_request, response) => void response.writeHead(404).end());
+  const fetcher = await fetcherFor({ monotonicNow: () => nowMs });
+  const ask = (at: number, known: boolean) =>
+    fetcher.fetch({ url: there.url(`/${at}`), mediaTypes: JSON_TYPE, known });
+  for (let at = 0; at < 200; at += 10) {
+    await Promise.all(Array.from({ length: 10 }, (_, more) => ask(at + more, false)));
+  }
+  expect(await faultOf(ask(0, false))).toBe('fetch_busy');
+  expect(await ask(0, true)).toEqual({ kind: 'absent' });
+  nowMs = 50;
+  expect(await ask(0, false)).toEqual({ kind: 'absent' });
+  expect(await faultOf(ask(0, false))).toBe('fetch_busy');
+});
