@@ -95,7 +95,7 @@ export async function converse(port: number, pieces: readonly (string | Buffer)[
     if (written) quieten();
   });
   socket.setTimeout(SILENCE_MS_MAX, leave);
-  const over = once(socket, 'close');
+  const over = new Promise((resolve) => socket.once('close', resolve));
   for (const [at, piece] of pieces.entries()) {
     if (at > 0) await new Promise((resolve) => setImmediate(resolve));
     if (socket.writable) socket.write(typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece);
@@ -156,7 +156,7 @@ async function useConnection(
     } else send();
   });
   socket.setTimeout(SILENCE_MS_MAX, () => socket.destroy());
-  const over = once(socket, 'close');
+  const over = new Promise((resolve) => socket.once('close', resolve));
   send();
   await over;
 }
