@@ -5,7 +5,7 @@ import { type Parts, SHAPES } from './support/http1-shapes.ts';
 import { knownCodes } from './support/known-codes.ts';
 import { converse } from './support/raw-client.ts';
 import { type RecordingAgent, startRecordingAgent } from './support/recording-agent.ts';
-import { report, tally } from './support/run.ts';
+import { report, TORTURE, tally } from './support/run.ts';
 
 const alice = newCaller();
 const known = knownCodes();
@@ -31,9 +31,11 @@ afterAll(async () => {
 });
 beforeEach(() => agent.forget());
 
-const MODES = ['open', 'signed', 'streamed'] as const;
+const ALL_MODES = ['open', 'signed', 'streamed'] as const;
+/** Most of the time goes into connections that the gateway lets linger. */
+const MODES = TORTURE ? ALL_MODES : ALL_MODES.slice(0, 2);
 
-function partsOf(mode: (typeof MODES)[number], method: string, body: string): Parts {
+function partsOf(mode: (typeof ALL_MODES)[number], method: string, body: string): Parts {
   const host = `127.0.0.1:${gateway.port}`;
   const path = `/agents/${mode}/start?a=b`;
   const call = {

@@ -23,7 +23,7 @@ function codeOf(head: string, body: string): string {
 }
 
 /** The first whole answer in `data` and what follows it, or null. */
-function takeAnswer(data: Buffer): { answer: RawAnswer; rest: Buffer } | null {
+export function takeAnswer(data: Buffer): { answer: RawAnswer; rest: Buffer } | null {
   const headEnd = data.indexOf('\r\n\r\n');
   if (headEnd < 0) return null;
   const head = data.toString('latin1', 0, headEnd);
