@@ -58,7 +58,7 @@ function statusReader(parts: PortsOptions): () => StatusView {
 }
 
 export function operatorPorts(parts: PortsOptions): OperatorPorts {
-  const { app, store, database, policy, inForce, denials, watch, now } = parts;
+  const { app, store, database, policy, inForce, denials, keys, watch, now } = parts;
   /** A write that this node alone would know of, while others run. */
   const reachesAll = (): boolean =>
     database.status().kind === 'postgresql' || store.redis === null || store.redis.liveNodes() <= 1;
@@ -71,6 +71,7 @@ export function operatorPorts(parts: PortsOptions): OperatorPorts {
       reachesAll,
       now,
     },
+    identifiers: { describe: (did) => keys.resolver.describe(did) },
     policy: {
       source: policy,
       row: () => inForce.policyRow(),

@@ -12,6 +12,7 @@ import { type BlockPorts, blockRoutes } from './api/blocks.ts';
 import { type CircuitPorts, circuitRoutes } from './api/circuits.ts';
 import { type DecisionPorts, decisionRoutes } from './api/decisions.ts';
 import { detailedHealthRoutes, openHealthRoutes } from './api/health.ts';
+import { type IdentifierPorts, identifierRoutes } from './api/identifiers.ts';
 import { metricsRoutes } from './api/metrics.ts';
 import type { DocumentOptions } from './api/openapi.ts';
 import { type PolicyPorts, policyRoutes } from './api/policy.ts';
@@ -33,6 +34,7 @@ export interface OperatorPorts {
   readonly blocks: BlockPorts;
   readonly circuits: CircuitPorts;
   readonly decisions: DecisionPorts;
+  readonly identifiers: IdentifierPorts;
   readonly status: StatusPorts;
   /** The rest it has from `access`. */
   readonly apiKeys: Pick<ApiKeyPorts, 'reachesAll'>;
@@ -110,6 +112,7 @@ async function addGuarded(app: FastifyInstance, options: OperatorOptions): Promi
     guardRoutes(telemetry, guard);
     detailedHealthRoutes(telemetry, options.health);
     metricsRoutes(telemetry, options.metrics);
+    identifierRoutes(telemetry, options.ports.identifiers);
   });
   await app.register(
     async (v1) => {

@@ -20,6 +20,7 @@ export const SCOPES = [
   'blocks:write',
   'circuits:read',
   'circuits:write',
+  'identifiers:read',
   'telemetry:read',
   'stream:read',
 ] as const;

@@ -9,7 +9,7 @@ import { type ChainDocument, chooseKey } from './document.ts';
 import { DidError } from './errors.ts';
 import { type PurgeReason, tellHit, tellMiss, tellPurge } from './events.ts';
 import { foundKey } from './found-key.ts';
-import type { ClassTools, KeyClass } from './key-class.ts';
+import type { ClassTools, DidDescription, KeyClass } from './key-class.ts';
 import { isStillNamed } from './key-import.ts';
 import { createKeyMemory, type KeyMemory, type ResolvedKey } from './key-memory.ts';
 import type { ChainChange, ChainReader, ChainSubject, ContractKind } from './ports.ts';
@@ -91,6 +91,23 @@ export class ChainKeys implements KeyClass {
       return foundKey(keyId, { ...recent, tier: 'memory', methodClass: 'chain', epoch, nowMs, ms: 0 });
     }
     return this.#findRemote(keyId, subject, watched, options.safeMethod);
+  }
+
+  async describe(keyId: ParsedKeyId): Promise<DidDescription> {
+    const subject = this.#subjectOf(keyId.subject);
+    const watched = subject === null ? undefined : this.#watched.get(subject.chainId);
+    if (subject === null || watched === undefined) throw elsewhere(keyId);
+    const { document } = await this.#documents.load(keyId.did, subject, false);
+    const stale = this.#staleness(watched, this.#options.now(), true);
+    if (stale !== null) throw stale;
+    const { exists, deactivated, keys, blockNumber, blockHash } = document;
+    return {
+      exists,
+      deactivated,
+      keys,
+      published: null,
+      chain: { id: subject.chainId, blockNumber, blockHash },
+    };
   }
 
   forget(did: string): void {

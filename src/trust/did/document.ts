@@ -29,6 +29,7 @@ export interface DidDocument {
 
 /** One that stands on a chain. */
 export interface ChainDocument extends DidDocument {
+  readonly deactivated: boolean;
   readonly blockNumber: number;
   readonly blockHash: string;
 }
@@ -39,6 +40,7 @@ export function documentOf(answer: ChainKeys, readAtMs: number): ChainDocument {
   if (usable.length > DOCUMENT_KEYS_MAX) usable.sort((a, b) => b.setAtBlock - a.setAtBlock);
   return {
     exists: answer.exists,
+    deactivated: answer.deactivated === true,
     keys: usable.slice(0, DOCUMENT_KEYS_MAX).map((key) => ({
       fragment: key.fragment,
       flags: key.flags,

@@ -1,5 +1,6 @@
 /** What the resolver asks of each class of methods: offline, chain, web. */
 import type { ParsedKeyId } from './did-url.ts';
+import type { DocumentKey } from './document.ts';
 import type { PurgeReason } from './events.ts';
 import type { KeyMemory, ResolvedKey } from './key-memory.ts';
 import type { FindOptions } from './resolver.ts';
@@ -16,10 +17,23 @@ export interface KeyClass {
    * the DID when its keys have changed, or can no longer be vouched for. Never rejects.
    */
   recheck?(keyId: ParsedKeyId): Promise<void>;
+  /** What stands under the DID now, read anew. @throws DidError */
+  describe(keyId: ParsedKeyId): Promise<DidDescription>;
   /** Where keys are kept once a signature verified with them. */
   readonly memory: KeyMemory;
   /** Forgets what is held of one DID; what is under way is told by `Withdrawals`. */
   forget(did: string): void;
+}
+
+/** A DID as its authority has it at this moment. */
+export interface DidDescription {
+  readonly exists: boolean;
+  readonly deactivated: boolean;
+  readonly keys: readonly DocumentKey[];
+  /** The document that was published, where one was; else it is written from the keys. */
+  readonly published: Readonly<Record<string, unknown>> | null;
+  /** EIP-155 chain and block it was read at, where it stands on one. */
+  readonly chain: { readonly id: number; readonly blockNumber: number; readonly blockHash: string } | null;
 }
 
 /** What the classes share, and what they ask of the resolver. */

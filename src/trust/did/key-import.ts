@@ -16,7 +16,7 @@ export type KeyMaterial =
 const OPTIONS = { refuseKnownTestKeys: true } as const;
 
 /** The key in `bytes` (multicodec prefix and public key), or the reason in the resolver's own words. */
-export function usableMultikey(bytes: Uint8Array): VerificationKey {
+function usableMultikey(bytes: Uint8Array): VerificationKey {
   try {
     return importMultikey(bytes, OPTIONS);
   } catch (error) {
@@ -25,7 +25,7 @@ export function usableMultikey(bytes: Uint8Array): VerificationKey {
 }
 
 /** The key in a public JWK. */
-export function usableJwk(jwk: Readonly<Record<string, unknown>>): VerificationKey {
+function usableJwk(jwk: Readonly<Record<string, unknown>>): VerificationKey {
   let key: VerificationKey;
   try {
     key = importJwk(jwk, OPTIONS);
@@ -39,7 +39,7 @@ export function usableJwk(jwk: Readonly<Record<string, unknown>>): VerificationK
 }
 
 /** The key of a blockchain account: recovered from its first signature. */
-export function usableAccount(address: string): VerificationKey {
+function usableAccount(address: string): VerificationKey {
   try {
     return importAccount(address);
   } catch (error) {
@@ -55,7 +55,8 @@ function unusable(error: unknown): DidError {
   );
 }
 
-function usableKey(material: KeyMaterial): VerificationKey {
+/** The key that a document speaks of. @throws DidError key_unsupported */
+export function usableKey(material: KeyMaterial): VerificationKey {
   switch (material.kind) {
     case 'multikey':
       return usableMultikey(material.bytes);

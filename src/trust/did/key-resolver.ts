@@ -3,7 +3,7 @@ import { refuseDenied } from './deny-list.ts';
 import { directoryTwin, type MethodClass, type ParsedKeyId, parseKeyId } from './did-url.ts';
 import { DidError } from './errors.ts';
 import { type PurgeReason, tellMiss, tellPurge } from './events.ts';
-import type { ClassTools, KeyClass } from './key-class.ts';
+import type { ClassTools, DidDescription, KeyClass } from './key-class.ts';
 import { directoryReader } from './key-directory.ts';
 import type { ResolvedKey } from './key-memory.ts';
 import { OfflineKeys } from './offline-keys.ts';
@@ -66,11 +66,15 @@ export class KeyResolver implements Resolver {
   #lookUp(keyId: ParsedKeyId, options: FindOptions): ResolvedKey | Promise<ResolvedKey> {
     const methodClass = this.#classes[keyId.methodClass];
     if (methodClass !== null) return methodClass.find(keyId, options);
-    throw tellMiss(
-      'memory',
-      0,
-      new DidError('did_method_unsupported', `did:${keyId.method} is not configured here`),
-    );
+    throw tellMiss('memory', 0, notConfigured(keyId));
+  }
+
+  async describe(did: string): Promise<DidDescription> {
+    const keyId = parseKeyId(did);
+    if (keyId.fragment !== null) throw new DidError('did_malformed', 'a DID has no fragment');
+    const methodClass = this.#classes[keyId.methodClass];
+    if (methodClass === null) throw notConfigured(keyId);
+    return methodClass.describe(keyId);
   }
 
   admit(resolved: ResolvedKey): boolean {
@@ -175,6 +179,10 @@ export class KeyResolver implements Resolver {
     }
     return found.key.thumbprint;
   }
+}
+
+function notConfigured({ method }: ParsedKeyId): DidError {
+  return new DidError('did_method_unsupported', `did:${method} is not configured here`);
 }
 
 const NO_CHAIN: Omit<ResolverStats, 'offlineKeys' | 'webKeys' | 'webFlights'> = {

@@ -2,9 +2,9 @@
 import type { ParsedKeyId } from './did-url.ts';
 import { tellHit, tellMiss, tellResolution } from './events.ts';
 import { frequencyHash } from './frequency.ts';
-import type { KeyClass } from './key-class.ts';
+import type { DidDescription, KeyClass } from './key-class.ts';
 import { createKeyMemory, type KeyMemory, type ResolvedKey } from './key-memory.ts';
-import { offlineKey } from './offline.ts';
+import { offlineKey, offlineMethod } from './offline.ts';
 import type { Withdrawals } from './withdrawals.ts';
 
 export class OfflineKeys implements KeyClass {
@@ -46,6 +46,12 @@ export class OfflineKeys implements KeyClass {
     } catch (error) {
       throw tellMiss('offline', this.#monotonicNow() - startedAt, error);
     }
+  }
+
+  async describe(keyId: ParsedKeyId): Promise<DidDescription> {
+    const method = offlineMethod({ ...keyId, fragment: null });
+    const keys = [{ ...method, validUntilMs: Number.POSITIVE_INFINITY }];
+    return { exists: true, deactivated: false, keys, published: null, chain: null };
   }
 
   forget(did: string): void {

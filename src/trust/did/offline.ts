@@ -7,8 +7,9 @@ import { varint } from 'multiformats';
 import { base58btc } from 'multiformats/bases/base58';
 import type { VerificationKey } from '../keys/key.ts';
 import type { ParsedKeyId } from './did-url.ts';
+import type { DocumentKey } from './document.ts';
 import { DidError } from './errors.ts';
-import { usableAccount, usableJwk, usableMultikey } from './key-import.ts';
+import { usableKey } from './key-import.ts';
 
 /** Longest multibase text decoded: base58 costs the square of its length. P-384 takes 71. */
 const MULTIBASE_CHARS_MAX = 128;
@@ -27,24 +28,41 @@ export interface OfflineKey {
   readonly key: VerificationKey;
 }
 
+/** The one method of a document that its identifier spells out. */
+export type OfflineMethod = Pick<DocumentKey, 'fragment' | 'flags' | 'material'>;
+
+/** `authentication` and `assertionMethod`. */
+const SIGNING_FLAGS = 0x03;
+/** `keyAgreement`. */
+const AGREEMENT_FLAG = 0x04;
+
 /**
  * The key that is the identifier.
  * @throws DidError did_malformed, key_unknown, key_unsupported
  */
 export function offlineKey(keyId: ParsedKeyId): OfflineKey {
+  const { fragment, flags, material } = offlineMethod(keyId);
+  // did:jwk, section 2: with `use` "enc" the document has keyAgreement alone.
+  if (flags === AGREEMENT_FLAG) throw new DidError('key_unknown', 'the key is not for authentication');
+  return { fragment, key: usableKey(material) };
+}
+
+/** The same before it is known whether it is a key. @throws DidError did_malformed, key_unknown, key_unsupported */
+export function offlineMethod(keyId: ParsedKeyId): OfflineMethod {
   const id = keyId.did.slice(keyId.did.indexOf(':', 4) + 1);
   if (keyId.method === 'pkh') return fromAccount(id, keyId.fragment);
   return keyId.method === 'jwk' ? fromJwk(id, keyId.fragment) : fromMultibase(id, keyId.fragment);
 }
 
 /** did:pkh, whose document has one method: the account itself. */
-function fromAccount(id: string, fragment: string | null): OfflineKey {
+function fromAccount(id: string, fragment: string | null): OfflineMethod {
   if (fragment !== null && fragment !== ACCOUNT_FRAGMENT)
     throw new DidError('key_unknown', `the only key of a did:pkh is #${ACCOUNT_FRAGMENT}`);
-  return { fragment: ACCOUNT_FRAGMENT, key: usableAccount(id.slice(id.lastIndexOf(':') + 1)) };
+  const address = id.slice(id.lastIndexOf(':') + 1);
+  return { fragment: ACCOUNT_FRAGMENT, flags: SIGNING_FLAGS, material: { kind: 'account', address } };
 }
 
-function fromMultibase(id: string, fragment: string | null): OfflineKey {
+function fromMultibase(id: string, fragment: string | null): OfflineMethod {
   // The document of a did:key has one method for authentication, named like the key itself (section 3.1.2).
   if (fragment !== null && fragment !== id)
     throw new DidError('key_unknown', 'a did:key has no other key than itself');
@@ -63,10 +81,10 @@ function fromMultibase(id: string, fragment: string | null): OfflineKey {
   }
   if (!DID_KEY_CODECS.has(codec))
     throw new DidError('did_malformed', 'the did:key names no kind of public key');
-  return { fragment: id, key: usableMultikey(bytes) };
+  return { fragment: id, flags: SIGNING_FLAGS, material: { kind: 'multikey', bytes } };
 }
 
-function fromJwk(id: string, fragment: string | null): OfflineKey {
+function fromJwk(id: string, fragment: string | null): OfflineMethod {
   if (fragment !== null && fragment !== JWK_FRAGMENT) {
     throw new DidError('key_unknown', 'the only key of a did:jwk is #0');
   }
@@ -86,9 +104,7 @@ function fromJwk(id: string, fragment: string | null): OfflineKey {
   const members: Readonly<Record<string, unknown>> & { readonly use?: unknown } = { ...jwk };
   // did:jwk, security considerations: a private key must be rejected wherever it is met.
   if ('d' in members || 'k' in members) throw new DidError('did_malformed', 'the did:jwk holds a secret');
-  // did:jwk, section 2: with `use` "enc" the document has keyAgreement alone.
-  if (members.use !== undefined && members.use !== 'sig') {
-    throw new DidError('key_unknown', 'the did:jwk is not for authentication');
-  }
-  return { fragment: JWK_FRAGMENT, key: usableJwk(members) };
+  const forSignatures = members.use === undefined || members.use === 'sig';
+  const flags = forSignatures ? SIGNING_FLAGS : AGREEMENT_FLAG;
+  return { fragment: JWK_FRAGMENT, flags, material: { kind: 'jwk', jwk: members } };
 }

@@ -29,6 +29,8 @@ export interface ChainKey {
 /** What the chain said about a subject, authoritatively. */
 export interface ChainKeys {
   readonly exists: boolean;
+  /** True when it was ended for good; it has no keys then. False when left out. */
+  readonly deactivated?: boolean;
   readonly keys: readonly ChainKey[];
   /** The `latest` block the answer was read at. */
   readonly blockNumber: number;

@@ -9,6 +9,7 @@ import type { Fetcher } from '../fetch/fetcher.ts';
 import type { DenyList } from './deny-list.ts';
 import type { ParsedKeyId } from './did-url.ts';
 import type { PurgeReason } from './events.ts';
+import type { DidDescription } from './key-class.ts';
 import type { ResolvedKey } from './key-memory.ts';
 import { KeyResolver } from './key-resolver.ts';
 import type { ChainChange, ChainReader, ContractKind, ResolverLog } from './ports.ts';
@@ -114,6 +115,11 @@ export interface Resolver {
    * @throws DidError
    */
   find(keyId: ParsedKeyId, options: FindOptions): ResolvedKey | Promise<ResolvedKey>;
+  /**
+   * What stands under a DID now, read anew from whoever has the say. For those who look, not for requests.
+   * @throws DidError
+   */
+  describe(did: string): Promise<DidDescription>;
   /**
    * To be called once a signature verified, last thing before the request is believed. False: the DID was purged or
    * denied, or the key ran out, since it was found, and the request must be refused (`key_withdrawn`).

@@ -13,7 +13,7 @@ export const SEAL_SECRET_BYTES_MIN = 32;
 /** Longest text looked at: 64 keys of 128 bytes and their names fit with room to spare. */
 const SEALED_TEXT_MAX = 32_768;
 
-const DOCUMENT_CONTEXT = 'sage did document 2';
+const DOCUMENT_CONTEXT = 'sage did document 3';
 const PURGE_CONTEXT = 'sage did purge 2';
 const MAC_CHARS = 43;
 
@@ -34,6 +34,7 @@ export function sealDocument(secret: Uint8Array, did: string, document: ChainDoc
     document.blockNumber,
     document.blockHash,
     document.readAtMs,
+    document.deactivated,
     document.keys.map((key) => [
       key.fragment,
       key.flags,
@@ -48,9 +49,10 @@ export function sealDocument(secret: Uint8Array, did: string, document: ChainDoc
 /** The document in `text`, or null when it was not sealed for this DID with this secret. */
 export function openDocument(secret: Uint8Array, did: string, text: string): ChainDocument | null {
   const value = open(secret, DOCUMENT_CONTEXT, did, text);
-  if (!Array.isArray(value) || value.length !== 4) return null;
-  const [blockNumber, blockHash, readAtMs, rows] = value as unknown[];
+  if (!Array.isArray(value) || value.length !== 5) return null;
+  const [blockNumber, blockHash, readAtMs, deactivated, rows] = value as unknown[];
   if (!isCount(blockNumber) || typeof blockHash !== 'string' || !isCount(readAtMs)) return null;
+  if (typeof deactivated !== 'boolean') return null;
   if (!Array.isArray(rows) || rows.length > DOCUMENT_KEYS_MAX) return null;
   const keys: DocumentKey[] = [];
   for (const row of rows as unknown[]) {
@@ -66,7 +68,7 @@ export function openDocument(secret: Uint8Array, did: string, text: string): Cha
       material,
     });
   }
-  return { exists: true, keys, blockNumber, blockHash, readAtMs };
+  return { exists: true, deactivated, keys, blockNumber, blockHash, readAtMs };
 }
 
 function writeMaterial(material: KeyMaterial): unknown {

@@ -26,6 +26,9 @@ export interface WebDocument extends DidDocument {
   readonly bytes: number;
   /** The newest version of a did:webvh, which every later log must have in it; null for did:web. */
   readonly version: string | null;
+  /** All that stands in it, where the question asked for that. */
+  readonly published?: Readonly<Record<string, unknown>>;
+  readonly deactivated?: boolean;
 }
 
 export interface WebLoaded {
@@ -42,6 +45,8 @@ export interface Question {
   readonly held: WebDocument | null;
   /** Whether a key of the DID has verified a request before. */
   readonly known: boolean;
+  /** Whether all that stands in the document is wanted, beside its keys. */
+  readonly whole?: boolean;
   /** Milliseconds since the epoch. */
   readonly readAtMs: number;
 }
@@ -78,6 +83,12 @@ export class WebDocuments {
     const flight = this.#fly(question).finally(() => this.#flights.delete(did));
     this.#flights.set(did, flight);
     return flight;
+  }
+
+  /** The document as its host has it now, with all that stands in it; kept by nobody. @throws DidError did_unresolvable */
+  describe(did: string, site: WebName): Promise<WebDocument> {
+    const readAtMs = this.#options.now();
+    return this.#read({ did, site, held: null, known: true, whole: true, readAtMs });
   }
 
   async #fly(question: Omit<Question, 'readAtMs'>): Promise<WebLoaded> {

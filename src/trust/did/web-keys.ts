@@ -9,7 +9,7 @@ import { chooseKey } from './document.ts';
 import { DidError } from './errors.ts';
 import { tellHit, tellMiss } from './events.ts';
 import { foundKey } from './found-key.ts';
-import type { ClassTools, KeyClass } from './key-class.ts';
+import type { ClassTools, DidDescription, KeyClass } from './key-class.ts';
 import { isStillNamed } from './key-import.ts';
 import { createKeyMemory, type KeyMemory, type ResolvedKey } from './key-memory.ts';
 import type { ResolverBounds } from './resolver.ts';
@@ -105,6 +105,13 @@ export class WebKeys implements KeyClass {
     const failure = this.#failures.get(did);
     if (failure !== undefined && nowMs < failure.untilMs) throw tellMiss('memory', 0, failure.error);
     return this.#findRemote(keyId, site, held?.document ?? null);
+  }
+
+  async describe({ did, site }: ParsedKeyId): Promise<DidDescription> {
+    if (site === null) throw new TypeError(`${did} is not published by a host`);
+    const found = await this.#documents.describe(did, site);
+    const { exists, keys, deactivated = false, published = null } = found;
+    return { exists, deactivated, keys, published, chain: null };
   }
 
   async recheck({ did, site }: ParsedKeyId): Promise<void> {

@@ -45,8 +45,10 @@ async function readPlain(fetcher: Fetcher, question: Question): Promise<WebDocum
   const fetched = await fetcher.fetch({ url, mediaTypes: DOCUMENT_TYPES, known, etag: held?.etag ?? null });
   if (fetched.kind !== 'body') return withoutBody(fetched, question);
   const { etag, maxAgeMs, bytes } = fetched;
-  const keys = publishedKeys(parseJsonObject(bytes), did);
-  return { exists: true, keys, readAtMs, maxAgeMs, etag, bytes: bytes.length, version: null };
+  const published = parseJsonObject(bytes);
+  const keys = publishedKeys(published, did);
+  const whole = question.whole === true ? { published, deactivated: published.deactivated === true } : {};
+  return { exists: true, keys, readAtMs, maxAgeMs, etag, bytes: bytes.length, version: null, ...whole };
 }
 
 async function readLog(
@@ -81,6 +83,7 @@ async function readLog(
     etag: fetched.etag,
     bytes: JSON.stringify(history.state).length,
     version: history.newest,
+    ...(question.whole === true ? { published: history.state, deactivated: history.deactivated } : {}),
   };
 }
 
