@@ -40,7 +40,7 @@ test('outcomes, chains and tiers are bounded', async () => {
     publish('sage:chain.head', { chainId: i, head: i, lagBlocks: 0, connected: true });
   }
   const samples = await scrape(gateway);
-  expect(seriesOf(samples, 'did_resolution_seconds_count')).toHaveLength(4);
+  expect(seriesOf(samples, 'did_resolution_seconds_count')).toHaveLength(5);
   expect(seriesOf(samples, 'did_resolutions_total')).toHaveLength(33);
   expect(seriesOf(samples, 'sage_chain_connected')).toHaveLength(32);
 });

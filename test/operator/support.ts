@@ -135,6 +135,7 @@ const UNASKED = {
   policy: {},
   revocations: {},
   blocks: {},
+  identifiers: {},
   decisions: {},
   status: {},
   apiKeys: {},

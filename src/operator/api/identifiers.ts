@@ -30,7 +30,8 @@ function chosen(accept: string | undefined): string | null {
 function answer(reply: FastifyReply, { status, result }: Resolution, mediaType: string): FastifyReply {
   const documentAlone = mediaType !== RESULT && result.didDocument !== null;
   reply.code(status).header('content-type', documentAlone ? mediaType : RESULT);
-  return reply.send(JSON.stringify(documentAlone ? result.didDocument : result));
+  // As bytes: to a text a charset would be added, which these media types do not have.
+  return reply.send(Buffer.from(JSON.stringify(documentAlone ? result.didDocument : result)));
 }
 
 /** `GET /1.0/identifiers/{did}`. The scope it is added to decides who may ask. */

@@ -102,6 +102,7 @@ export class ChainKeys implements KeyClass {
     if (stale !== null) throw stale;
     const { exists, deactivated, keys, blockNumber, blockHash } = document;
     return {
+      did: keyId.did,
       exists,
       deactivated,
       keys,

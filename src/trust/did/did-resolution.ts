@@ -74,7 +74,7 @@ export async function resolveDid(
   }
   if (!described.exists) return failedResolution('NOT_FOUND', 'whoever has the say knows no such DID');
   const { deactivated, chain } = described;
-  const didDocument = described.published ?? writeDocument(did, described);
+  const didDocument = described.published ?? writeDocument(described);
   const versionId = chain === null ? {} : { versionId: `${chain.blockNumber}`, blockHash: chain.blockHash };
   const result = {
     didDocument,
@@ -90,7 +90,7 @@ function titleOf(name: ErrorName): string {
 }
 
 /** The document of a DID whose authority keeps keys and no document (W3C DID 1.1; Controlled Identifiers 1.0). */
-function writeDocument(did: string, { keys, chain }: DidDescription): Members {
+function writeDocument({ did, keys, chain }: DidDescription): Members {
   const document: Record<string, unknown> = {
     '@context': [...CONTEXTS],
     id: did,

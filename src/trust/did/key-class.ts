@@ -27,6 +27,8 @@ export interface KeyClass {
 
 /** A DID as its authority has it at this moment. */
 export interface DidDescription {
+  /** In its one spelling. */
+  readonly did: string;
   readonly exists: boolean;
   readonly deactivated: boolean;
   readonly keys: readonly DocumentKey[];

@@ -51,7 +51,7 @@ export class OfflineKeys implements KeyClass {
   async describe(keyId: ParsedKeyId): Promise<DidDescription> {
     const method = offlineMethod({ ...keyId, fragment: null });
     const keys = [{ ...method, validUntilMs: Number.POSITIVE_INFINITY }];
-    return { exists: true, deactivated: false, keys, published: null, chain: null };
+    return { did: keyId.did, exists: true, deactivated: false, keys, published: null, chain: null };
   }
 
   forget(did: string): void {

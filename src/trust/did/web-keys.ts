@@ -111,7 +111,7 @@ export class WebKeys implements KeyClass {
     if (site === null) throw new TypeError(`${did} is not published by a host`);
     const found = await this.#documents.describe(did, site);
     const { exists, keys, deactivated = false, published = null } = found;
-    return { exists, deactivated, keys, published, chain: null };
+    return { did, exists, deactivated, keys, published, chain: null };
   }
 
   async recheck({ did, site }: ParsedKeyId): Promise<void> {
