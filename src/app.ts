@@ -162,7 +162,9 @@ async function registerPath(
   });
   await app.register(websocket, websocketServerOptions(WEBSOCKET_MESSAGE_BYTES_MAX));
   // admit
-  await app.register(admissionPlugin, { limits: store.limits, blocks: store.blocks, now, addressOf });
+  const { limits, blocks } = store;
+  const { newCallersPerMinute } = env;
+  await app.register(admissionPlugin, { limits, blocks, newCallersPerMinute, now, addressOf });
   app.admission.setLimits(admissionLimits(policy.current()));
   // identify
   const ports = identityPorts(store, parts.keys, now, logger);

@@ -164,6 +164,12 @@ export const GROUPS = {
     EXPLAIN_REFUSALS: flag('Tells callers which component failed, what was expected, and how to mend it.'),
     SIGNATURE_MAX_AGE_SECONDS: integer(60, 1, 300, 'How old a signature may be.'),
     CLOCK_SKEW_SECONDS: integer(5, 0, 60, "How far ahead a caller's clock may be."),
+    NEW_CALLERS_PER_ADDRESS_PER_MINUTE: integer(
+      300,
+      1,
+      1_000_000,
+      'Callers not in memory whose keys are looked up for one address, and at once; counted by each node. DIDs cost nothing to make.',
+    ),
     BODY_BUFFER_BYTES: integer(
       1_048_576,
       1_024,

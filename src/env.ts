@@ -36,6 +36,7 @@ export interface Env {
   readonly headersTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
   readonly signatureMaxAgeSeconds: number;
+  readonly newCallersPerMinute: number;
   readonly clockSkewSeconds: number;
   readonly chainPollIntervalMs: number;
   /** `postgres:` or `postgresql:`; null: SQLite in `dataDir`. */
@@ -192,6 +193,7 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
     headersTimeoutMs: read.integer('HEADERS_TIMEOUT_MS'),
     keepAliveTimeoutMs: read.integer('KEEP_ALIVE_TIMEOUT_MS'),
     signatureMaxAgeSeconds: read.integer('SIGNATURE_MAX_AGE_SECONDS'),
+    newCallersPerMinute: read.integer('NEW_CALLERS_PER_ADDRESS_PER_MINUTE'),
     clockSkewSeconds: read.integer('CLOCK_SKEW_SECONDS'),
     chainPollIntervalMs: read.integer('CHAIN_POLL_INTERVAL_MS'),
     databaseUrl,

@@ -81,6 +81,10 @@ export function identifyOperator(
       // What an operator does twice may be worse than what he cannot do for a while.
       nonceDownPolicy: 'refuse',
       profiles: DEFAULT_PROFILES,
+      onCold() {
+        const { allowed, refusal } = app.admission.admitNewCaller(addressOf(request), now());
+        if (!allowed && refusal !== null) throw refusal;
+      },
       onChecked: () => undefined,
       onIdentified(caller) {
         const { did, keyId, validUntilMs } = caller;

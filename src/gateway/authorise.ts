@@ -86,6 +86,7 @@ async function identifyCaller(passage: Passage, tools: PathTools): Promise<void>
       streamed: definition.body === 'stream',
       nonceDownPolicy: definition.onNonceStoreDown,
       profiles: definition.profiles,
+      onCold: () => admit(tools.admission.admitNewCaller(record.address, tools.now())),
       onChecked(verifyMicroseconds) {
         record.verifyMicroseconds = verifyMicroseconds;
       },

@@ -74,7 +74,7 @@ function measureMemory() {
   const nonces = createMemoryNonces(table, clock);
   const limits = createLimits(table, null);
   const blocks = createBlocks({ table, redis: null, now: Date.now, log });
-  const admission = createAdmission(limits, blocks);
+  const admission = createAdmission(limits, blocks, 300);
   admission.setLimits({ perAddress: rule, perDid: rule });
   const dids = Array.from({ length: 1_000 }, (_, at) => `did:web:agent-${at}.example`);
   const addresses = Array.from({ length: 1_000 }, (_, at) => `2001:db8:${at.toString(16)}::1`);
@@ -93,7 +93,12 @@ async function measureShell(): Promise<number> {
   const table = createTable({ seed: randomBytes(32), startedAtMs: 0, monotonicMs: 0 });
   const blocks = createBlocks({ table, redis: null, now: Date.now, log });
   const app = Fastify();
-  await app.register(admissionPlugin, { limits: createLimits(table, null), blocks, now: Date.now });
+  await app.register(admissionPlugin, {
+    limits: createLimits(table, null),
+    blocks,
+    newCallersPerMinute: 300,
+    now: Date.now,
+  });
   const check = app.createRateLimit({ max: 1_000_000, timeWindow: 1_000, keyGenerator: () => '192.0.2.1' });
   const passes: number[] = [];
   app.get('/', { config: { rateLimit: false } }, async (request) => {

@@ -24,6 +24,11 @@ export interface AdmissionLimits {
 export interface Admission {
   /** Before identity: the block list, then the address's budget. Never a promise unless its rule says `shared`. */
   admitAddress(address: string, nowMs: number): Verdict | Promise<Verdict>;
+  /**
+   * Before the key of a caller is looked up who is not in memory: DIDs cost nothing to make, and each costs a look-up, a
+   * verification and a budget of its own. Counted by each node for itself.
+   */
+  admitNewCaller(address: string, nowMs: number): Verdict;
   /** After identity, with the proven DID. */
   admitCaller(did: string, nowMs: number): Verdict | Promise<Verdict>;
   /** A signature or a digest did not verify: counts towards a block of the address, never of the DID. */
@@ -49,13 +54,21 @@ const ADDRESS_CHARS_MAX = 64;
 
 const ADDRESS_POLICY = 'per-address';
 const CALLER_POLICY = 'per-did';
+const NEW_CALLERS_POLICY = 'new-callers';
 
 interface Source {
   readonly key: AddressKey;
   readonly bucket: string;
 }
 
-export function createAdmission(limits: LimitStore, blocks: Blocks): Admission {
+/** @param newCallersPerMinute of one address, and at once */
+export function createAdmission(limits: LimitStore, blocks: Blocks, newCallersPerMinute: number): Admission {
+  const perNewCaller: LimitRule = {
+    ratePerPeriod: newCallersPerMinute,
+    periodMs: 60_000,
+    burst: newCallersPerMinute,
+    scope: 'local',
+  };
   const sources = new LRUCache<string, Source>({ max: ADDRESSES_MAX });
   let perAddress = PER_ADDRESS_DEFAULT;
   let perDid: LimitRule | undefined;
@@ -79,6 +92,13 @@ export function createAdmission(limits: LimitStore, blocks: Blocks): Admission {
       const outcome = limits.take(source.bucket, rule, nowMs);
       if (outcome instanceof Promise) return outcome.then((late) => addressVerdict(rule, late));
       return addressVerdict(rule, outcome);
+    },
+    admitNewCaller(address, nowMs) {
+      const outcome = limits.take(`new:${sourceOf(address).key}`, perNewCaller, nowMs);
+      // A rule that is counted here is answered here.
+      if (outcome instanceof Promise) throw new TypeError('a local limit was asked of others');
+      const code = outcome.allowed ? '' : outcome.full ? 'limits_unavailable' : 'new_callers_limited';
+      return new Verdict(code, NEW_CALLERS_POLICY, perNewCaller, outcome, outcome.retryAfterMs);
     },
     admitCaller(did, nowMs) {
       const rule = perDid;

@@ -14,6 +14,12 @@ export const admissionRefusals = defineRefusals({
     'Slow down to the quota in RateLimit-Policy, and try again after Retry-After seconds.',
     true,
   ],
+  new_callers_limited: [
+    429,
+    'Too many new callers from this address',
+    'Callers whose keys are not known here are looked up at a bounded rate. Try again after Retry-After seconds.',
+    true,
+  ],
   caller_rate_limited: [
     429,
     'Too many requests by this caller',

@@ -19,6 +19,8 @@ declare module 'fastify' {
 export interface AdmissionOptions {
   readonly limits: LimitStore;
   readonly blocks: Blocks;
+  /** NEW_CALLERS_PER_ADDRESS_PER_MINUTE */
+  readonly newCallersPerMinute: number;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** Who is asking, trusted proxies left out; the other end of the connection when absent. */
@@ -40,8 +42,8 @@ const LEGACY_FIELDS_OFF = {
 
 /** Admits requests: by address before identity, by DID after it. */
 export const admissionPlugin = fp<AdmissionOptions>(
-  async (app, { limits, blocks, now, addressOf = (request) => request.ip }) => {
-    app.decorate('admission', createAdmission(limits, blocks));
+  async (app, { limits, blocks, newCallersPerMinute, now, addressOf = (request) => request.ip }) => {
+    app.decorate('admission', createAdmission(limits, blocks, newCallersPerMinute));
     // Before rate-limit's own onRoute hook, which reads this: a new route is limited unless it says otherwise.
     app.addHook('onRoute', (route) => {
       if (route.url.startsWith(PATH_PREFIX) || route.config?.rateLimit !== undefined) return;

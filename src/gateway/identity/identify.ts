@@ -26,7 +26,10 @@ import { IDENTITY_REFUSALS, refusedByDid, refusedByWire } from './errors.ts';
 /** What identity needs from the other rooms; `app.ts` hands it in. */
 export interface IdentityPorts {
   readonly keys: {
-    find(keyId: ParsedKeyId, options: { readonly safeMethod: boolean }): ResolvedKey | Promise<ResolvedKey>;
+    find(
+      keyId: ParsedKeyId,
+      options: { readonly safeMethod: boolean; readonly onCold?: (() => void) | undefined },
+    ): ResolvedKey | Promise<ResolvedKey>;
     admit(resolved: ResolvedKey): boolean;
     /** Whether what `admit` checked still holds; asked again after every wait. */
     stands(resolved: ResolvedKey): boolean;
@@ -62,6 +65,8 @@ export interface Claimant {
   readonly nonceDownPolicy: 'refuse' | 'refuse_unsafe';
   /** What the route accepts; see `trust/profiles`. */
   readonly profiles: readonly ProfileName[];
+  /** Called before a caller is looked up who is not in memory. @throws {Refused} when there were too many such */
+  onCold?(): void;
   /** What the signature primitive took, whatever it found. */
   onChecked(verifyMicroseconds: number): void;
   /** Called when the signature has verified, before the body is waited for. */
@@ -161,7 +166,10 @@ function verifySignature(
 }
 
 function proveOne(claimant: Claimant, claim: Claim, ports: IdentityPorts): Proven | Promise<Proven> {
-  const found = ports.keys.find(claim.keyId, { safeMethod: isSafeMethod(claimant.view.method) });
+  const found = ports.keys.find(claim.keyId, {
+    safeMethod: isSafeMethod(claimant.view.method),
+    onCold: claimant.onCold,
+  });
   if (found instanceof Promise) return found.then((key) => verifySignature(claimant, claim, key, ports));
   return verifySignature(claimant, claim, found, ports);
 }

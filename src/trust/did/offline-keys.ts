@@ -5,6 +5,7 @@ import { frequencyHash } from './frequency.ts';
 import type { DidDescription, KeyClass } from './key-class.ts';
 import { createKeyMemory, type KeyMemory, type ResolvedKey } from './key-memory.ts';
 import { offlineKey, offlineMethod } from './offline.ts';
+import type { FindOptions } from './resolver.ts';
 import type { Withdrawals } from './withdrawals.ts';
 
 export class OfflineKeys implements KeyClass {
@@ -19,13 +20,14 @@ export class OfflineKeys implements KeyClass {
     this.#monotonicNow = monotonicNow;
   }
 
-  find(keyId: ParsedKeyId): ResolvedKey {
+  find(keyId: ParsedKeyId, { onCold }: FindOptions): ResolvedKey {
     const { epoch } = this.#withdrawals;
     const held = this.memory.find(keyId.did, keyId.fragment, epoch);
     if (held !== undefined) {
       tellHit();
       return held;
     }
+    onCold?.();
     const startedAt = this.#monotonicNow();
     try {
       const { fragment, key } = offlineKey(keyId);

@@ -90,6 +90,8 @@ export interface ResolverOptions {
 export interface FindOptions {
   /** GET, HEAD, OPTIONS or TRACE (RFC 9110, section 9.2.1). */
   readonly safeMethod: boolean;
+  /** Called before a key is looked up that memory does not have; what it throws is thrown on, and nothing looked up. */
+  readonly onCold?: (() => void) | undefined;
 }
 
 export interface ResolverStats {

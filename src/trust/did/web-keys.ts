@@ -12,7 +12,7 @@ import { foundKey } from './found-key.ts';
 import type { ClassTools, DidDescription, KeyClass } from './key-class.ts';
 import { isStillNamed } from './key-import.ts';
 import { createKeyMemory, type KeyMemory, type ResolvedKey } from './key-memory.ts';
-import type { ResolverBounds } from './resolver.ts';
+import type { FindOptions, ResolverBounds } from './resolver.ts';
 import { type DocumentReader, type WebDocument, WebDocuments, type WebLoaded } from './web-documents.ts';
 import type { WebName } from './web-name.ts';
 
@@ -85,7 +85,7 @@ export class WebKeys implements KeyClass {
     };
   }
 
-  find(keyId: ParsedKeyId): ResolvedKey | Promise<ResolvedKey> {
+  find(keyId: ParsedKeyId, options: FindOptions): ResolvedKey | Promise<ResolvedKey> {
     const { did, fragment, site } = keyId;
     if (site === null) throw new TypeError(`${did} is not published by a host`);
     const { epoch } = this.#tools.withdrawals;
@@ -104,6 +104,7 @@ export class WebKeys implements KeyClass {
     }
     const failure = this.#failures.get(did);
     if (failure !== undefined && nowMs < failure.untilMs) throw tellMiss('memory', 0, failure.error);
+    options.onCold?.();
     return this.#findRemote(keyId, site, held?.document ?? null);
   }
 

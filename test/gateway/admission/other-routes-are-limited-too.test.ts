@@ -17,7 +17,7 @@ beforeEach(async () => {
       reply.header(error.headers[at] ?? '', error.headers[at + 1]);
     return reply.code(error.kind.status).send({ code: error.kind.code });
   });
-  await app.register(admissionPlugin, { limits, blocks, now: () => NOW });
+  await app.register(admissionPlugin, { limits, blocks, newCallersPerMinute: 300, now: () => NOW });
   app.get('/plain', () => 'served');
   app.get('/few', { config: { rateLimit: { max: 2, timeWindow: 60_000 } } }, () => 'served');
   app.get('/free', { config: { rateLimit: false } }, () => 'served');

@@ -11,7 +11,7 @@ export function alone(counters = 4_096) {
   const table = smallTable({ counters }, NOW);
   const blocks = createBlocks({ table, redis: null, now: () => NOW, log: keptLog() });
   const limits = createLimits(table, null);
-  return { admission: createAdmission(limits, blocks), limits, blocks };
+  return { admission: createAdmission(limits, blocks, 300), limits, blocks };
 }
 
 /** The verdict of a node that is alone is there at once. */
