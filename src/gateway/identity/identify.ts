@@ -66,7 +66,7 @@ export interface Claimant {
   /** What the route accepts; see `trust/profiles`. */
   readonly profiles: readonly ProfileName[];
   /** Called before a caller is looked up who is not in memory. @throws {Refused} when there were too many such */
-  onCold?(): void;
+  readonly onCold?: () => void;
   /** What the signature primitive took, whatever it found. */
   onChecked(verifyMicroseconds: number): void;
   /** Called when the signature has verified, before the body is waited for. */
