@@ -162,9 +162,8 @@ async function registerPath(
   });
   await app.register(websocket, websocketServerOptions(WEBSOCKET_MESSAGE_BYTES_MAX));
   // admit
-  const { limits, blocks } = store;
   const { newCallersPerMinute } = env;
-  await app.register(admissionPlugin, { limits, blocks, newCallersPerMinute, now, addressOf });
+  await app.register(admissionPlugin, { ...store, newCallersPerMinute, now, addressOf });
   app.admission.setLimits(admissionLimits(policy.current()));
   // identify
   const ports = identityPorts(store, parts.keys, now, logger);
@@ -295,6 +294,7 @@ async function openParts(
   const database = await opening;
   const keys = openKeySource({
     chains,
+    configured: (keyId) => parts.config.sharedKeys.get(keyId),
     shared: store.sharedKeys,
     clusterSecret: env.clusterSecret,
     pollIntervalMs: env.chainPollIntervalMs,

@@ -9,6 +9,7 @@ import { AGENTS_MAX } from './agents/stored-agents.ts';
 const CHAINS_MAX = 16;
 const REGISTRIES_MAX = 64;
 const OPERATORS_MAX = 100;
+const SHARED_KEYS_MAX = 1_000;
 
 const strict = { additionalProperties: false } as const;
 
@@ -69,6 +70,23 @@ export const OperatorSchema = Type.Object(
   strict,
 );
 
+export const SharedKeySchema = Type.Object(
+  {
+    keyid: Type.String({
+      pattern: '^did:[a-z0-9]+:[^#]+#[A-Za-z0-9._~-]{1,128}$',
+      maxLength: 512,
+      title: 'a DID with a fragment',
+      description: 'what `keyid` says; the caller is the DID before the `#`',
+    }),
+    secret_file: Type.String({
+      minLength: 1,
+      title: 'a path',
+      description: 'at least 32 random bytes in base64 or base64url, relative to this file',
+    }),
+  },
+  strict,
+);
+
 export const ConfigSchema = Type.Object(
   {
     apiVersion: Type.Literal('sage/v1', { description: 'the form of this file' }),
@@ -88,6 +106,13 @@ export const ConfigSchema = Type.Object(
       Type.Array(ChainSchema, {
         maxItems: CHAINS_MAX,
         description: 'where did:sage callers are registered; each needs an endpoint in `CHAIN_RPC_URLS`',
+      }),
+    ),
+    shared_keys: Type.Optional(
+      Type.Array(SharedKeySchema, {
+        maxItems: SHARED_KEYS_MAX,
+        description:
+          'callers who sign with a secret that this gateway has too (`hmac-sha256`), instead of a key of their own. Whoever has the secret can sign as the caller, this gateway included',
       }),
     ),
     operators: Type.Optional(

@@ -16,6 +16,11 @@ import {
   type Path,
   readYaml,
 } from './policy/located-yaml.ts';
+import { parseKeyId } from './trust/did/did-url.ts';
+import { DidError } from './trust/did/errors.ts';
+import { KeyError } from './trust/keys/errors.ts';
+import { importSecretText } from './trust/keys/import.ts';
+import type { VerificationKey } from './trust/keys/key.ts';
 
 /** Editors write a file in several steps; one reload follows the last of them. */
 const SETTLE_MS = 50;
@@ -40,6 +45,8 @@ export interface Config {
   readonly policyFile: string | null;
   readonly chains: readonly ChainConfig[];
   readonly operators: readonly OperatorConfig[];
+  /** By what `keyid` says. */
+  readonly sharedKeys: ReadonlyMap<string, VerificationKey>;
   /** The file as it was read. */
   readonly text: string;
 }
@@ -82,6 +89,31 @@ function toOperator(entry: NonNullable<ConfigFile['operators']>[number]): Operat
   return typeof entry === 'string' ? { did: entry, role: 'operator' } : entry;
 }
 
+/** The secrets are read with the file that names them: one that cannot be used is a fault of it. */
+function readSharedKeys(
+  entries: NonNullable<ConfigFile['shared_keys']>,
+  folder: string,
+  fault: Report,
+): ReadonlyMap<string, VerificationKey> {
+  const keys = new Map<string, VerificationKey>();
+  entries.forEach(({ keyid, secret_file: name }, index) => {
+    const at: Path = ['shared_keys', index];
+    try {
+      const { text } = parseKeyId(keyid);
+      if (text !== keyid) fault([...at, 'keyid'], `write it as ${text}`);
+      if (keys.has(keyid)) fault([...at, 'keyid'], `${keyid} is listed twice`);
+      keys.set(keyid, importSecretText(readFileSync(resolve(folder, name), 'utf8')));
+    } catch (error) {
+      const { code } = error as { readonly code?: unknown };
+      const why = error instanceof Error ? error.message : 'unknown error';
+      if (error instanceof DidError) fault([...at, 'keyid'], why);
+      // Not the message: it may hold the path of a mounted secret, which is not everybody's to read.
+      else fault([...at, 'secret_file'], error instanceof KeyError ? why : `cannot be read: ${String(code)}`);
+    }
+  });
+  return keys;
+}
+
 /** What a schema cannot say: names used once, URLs that can be called. */
 function checkMeaning(file: ConfigFile, locate: Locate): Fault[] {
   const faults: Fault[] = [];
@@ -107,6 +139,9 @@ export function parseConfig(text: string, file: string): Config {
   const read = readYaml(text, ConfigSchema);
   if (!read.ok) throw new ConfigError(formatFaults(file, read.faults));
   const faults = checkMeaning(read.value, read.locate);
+  const sharedKeys = readSharedKeys(read.value.shared_keys ?? [], dirname(file), (path, message) => {
+    faults.push(faultAt(read.locate, { path, message, part: 'value' }));
+  });
   if (faults.length > 0) throw new ConfigError(formatFaults(file, faults));
   return {
     agents: read.value.agents.map(toAgent),
@@ -120,6 +155,7 @@ export function parseConfig(text: string, file: string): Config {
       finality: typeof chain.finality === 'number' ? { confirmations: chain.finality } : 'safe',
     })),
     operators: (read.value.operators ?? []).map(toOperator),
+    sharedKeys,
     text,
   };
 }

@@ -103,6 +103,7 @@ test('what is left out has its default, and an upstream is its origin', () => {
     ],
     authentication: 'required',
     allow: [],
+    profiles: ['rfc9421'],
     body: 'buffer',
     onNonceStoreDown: 'refuse_unsafe',
     timeouts: { connectMs: 2_000, headersMs: 30_000, bodyIdleMs: 300_000 },

@@ -17,6 +17,7 @@ import { agentDid } from './did/did-url.ts';
 import type { ChainReader } from './did/ports.ts';
 import { createResolver, type Resolver } from './did/resolver.ts';
 import { createFetcher } from './fetch/fetcher.ts';
+import type { VerificationKey } from './keys/key.ts';
 
 /** Payload: `ChainHead`. */
 const chainHead = channel('sage:chain.head');
@@ -37,6 +38,8 @@ export interface WatchedChain {
 
 export interface KeySourceOptions {
   readonly chains: readonly WatchedChain[];
+  /** Keys that the operator gave, by what keyid says. */
+  readonly configured: (keyId: string) => VerificationKey | undefined;
   readonly shared: SharedKeyCache | null;
   /** CLUSTER_SECRET: authenticates keys in the shared tier. Null when nothing is shared, where any key will do. */
   readonly clusterSecret: string | null;
@@ -154,6 +157,7 @@ export function openKeySource(options: KeySourceOptions): KeySource {
       contracts: registries.map(({ address }) => ({ kind: 'erc8004', address })),
     })),
     fetcher,
+    configured: options.configured,
     shared: options.shared,
     sharedSecret: sealKey(options.clusterSecret),
     now,

@@ -7,7 +7,13 @@ import { AnswerSchema } from '../../src/cli/answer-schema.ts';
 import { CLI_ERRORS, EXIT } from '../../src/cli/errors.ts';
 import type { Shell } from '../../src/cli/frame.ts';
 import { createProgram } from '../../src/cli/program.ts';
-import { ChainSchema, ConfigSchema, OperatorSchema, RegistrySchema } from '../../src/config-schema.ts';
+import {
+  ChainSchema,
+  ConfigSchema,
+  OperatorSchema,
+  RegistrySchema,
+  SharedKeySchema,
+} from '../../src/config-schema.ts';
 import { readCliEnv } from '../../src/env.ts';
 import { type Declaration, GROUPS } from '../../src/env-variables.ts';
 import { PolicySet } from '../../src/policy/language.ts';
@@ -171,6 +177,7 @@ const CONFIGURATION: Parts = {
   upstream: () => tableOf(UpstreamSchema),
   chain: () => tableOf(ChainSchema),
   registry: () => tableOf(RegistrySchema),
+  sharedkey: () => tableOf(SharedKeySchema),
   operator: () => tableOf(OperatorSchema),
   environment,
 };

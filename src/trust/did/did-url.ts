@@ -21,7 +21,7 @@ export interface SubjectName {
 }
 
 /** How a method's keys are found, and so what vouches for them. */
-export type MethodClass = 'offline' | 'chain' | 'web' | 'directory';
+export type MethodClass = 'offline' | 'chain' | 'web' | 'directory' | 'configured';
 
 const CLASS_OF: Readonly<Record<DidMethod, MethodClass>> = {
   key: 'offline',

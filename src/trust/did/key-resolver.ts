@@ -1,8 +1,9 @@
+import type { VerificationKey } from '../keys/key.ts';
 import { ChainKeys } from './chain-keys.ts';
 import { refuseDenied } from './deny-list.ts';
 import { directoryTwin, type MethodClass, type ParsedKeyId, parseKeyId } from './did-url.ts';
 import { DidError } from './errors.ts';
-import { type PurgeReason, tellMiss, tellPurge } from './events.ts';
+import { type PurgeReason, tellHit, tellMiss, tellPurge } from './events.ts';
 import type { ClassTools, DidDescription, KeyClass } from './key-class.ts';
 import { directoryReader } from './key-directory.ts';
 import type { ResolvedKey } from './key-memory.ts';
@@ -48,6 +49,8 @@ export class KeyResolver implements Resolver {
       chain: this.#chain,
       web: this.#web,
       directory: this.#directories,
+      // Asked for each time, so that what is struck from the configuration is gone.
+      configured: null,
     };
     options.shared?.onDisconnect(() => this.purge({ all: true }, 'shared_cache_lost'));
     options.shared?.onReconnect(() => this.purge({ all: true }, 'shared_cache_lost'));
@@ -64,6 +67,8 @@ export class KeyResolver implements Resolver {
   }
 
   #lookUp(keyId: ParsedKeyId, options: FindOptions): ResolvedKey | Promise<ResolvedKey> {
+    const given = this.#options.configured?.(keyId.text);
+    if (given !== undefined) return this.#configured(keyId, given);
     const methodClass = this.#classes[keyId.methodClass];
     if (methodClass !== null) return methodClass.find(keyId, options);
     throw tellMiss('memory', 0, notConfigured(keyId));
@@ -77,6 +82,23 @@ export class KeyResolver implements Resolver {
     return methodClass.describe(keyId);
   }
 
+  #configured(keyId: ParsedKeyId, key: VerificationKey): ResolvedKey {
+    tellHit();
+    return {
+      did: keyId.did,
+      keyId: keyId.text,
+      fragment: keyId.fragment ?? '',
+      key,
+      validUntilMs: Number.POSITIVE_INFINITY,
+      tier: 'memory',
+      methodClass: 'configured',
+      epoch: this.#withdrawals.epoch,
+      freshUntilMs: Number.POSITIVE_INFINITY,
+      sole: false,
+      hash: 0,
+    };
+  }
+
   admit(resolved: ResolvedKey): boolean {
     if (!this.stands(resolved)) return false;
     this.#classes[resolved.methodClass]?.memory.admit(resolved, this.#withdrawals.epoch);
@@ -84,6 +106,9 @@ export class KeyResolver implements Resolver {
   }
 
   stands(resolved: ResolvedKey): boolean {
+    const { methodClass, key, keyId } = resolved;
+    if (methodClass === 'configured' && this.#options.configured?.(keyId)?.thumbprint !== key.thumbprint)
+      return false;
     if (this.#options.denied.why(resolved.did, resolved.keyId) !== null) return false;
     if (this.#withdrawals.withdrawnSince(resolved.did, resolved.epoch)) return false;
     return resolved.validUntilMs === Number.POSITIVE_INFINITY || this.#options.now() < resolved.validUntilMs;

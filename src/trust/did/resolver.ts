@@ -6,6 +6,7 @@
 
 import type { SharedKeyCache } from '../../store/redis/key-cache.ts';
 import type { Fetcher } from '../fetch/fetcher.ts';
+import type { VerificationKey } from '../keys/key.ts';
 import type { DenyList } from './deny-list.ts';
 import type { ParsedKeyId } from './did-url.ts';
 import type { PurgeReason } from './events.ts';
@@ -74,6 +75,8 @@ export interface ResolverOptions {
   }[];
   /** Null: did:web and did:webvh are not supported here. Who made it closes it. */
   readonly fetcher: Fetcher | null;
+  /** Keys that the operator gave by name, secrets shared with their callers: they come before any document. */
+  readonly configured?: (keyId: string) => VerificationKey | undefined;
   readonly shared: SharedKeyCache | null;
   /** Authenticates what is put into `shared`: at least 32 bytes, the same on every node. */
   readonly sharedSecret: Uint8Array;

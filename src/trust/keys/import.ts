@@ -155,6 +155,14 @@ export function importHmac(secret: Uint8Array, options: ImportOptions = {}): Ver
   return importJwk({ kty: 'oct', k: encodeBase64Url(secret) }, options);
 }
 
+/** The same as people keep it in a file: base64 or base64url, with white space at its ends. @throws {KeyError} as `importHmac`, key_malformed */
+export function importSecretText(text: string): VerificationKey {
+  const written = text.trim();
+  const secret = /^[A-Za-z0-9+/_-]+={0,2}$/.test(written) ? Buffer.from(written, 'base64') : null;
+  if (secret === null) throw new KeyError('key_malformed');
+  return importHmac(secret);
+}
+
 /** OpenSSL refuses points that are not on their curve here. */
 function readJwk(jwk: webcrypto.JsonWebKey): KeyObject {
   try {
