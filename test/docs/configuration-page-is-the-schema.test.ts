@@ -1,4 +1,8 @@
-import { describe, expect, test } from 'vitest';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
 import { type Config, parseConfig } from '../../src/config.ts';
 import { page, section, tableRows } from './markdown.ts';
 
@@ -18,6 +22,11 @@ function rowsOf(heading: string): Row[] {
       bounds,
     }));
 }
+
+const folder = mkdtempSync(join(tmpdir(), 'sage-config-'));
+const SECRET_FILE = join(folder, 'secret');
+writeFileSync(SECRET_FILE, randomBytes(32).toString('base64'));
+afterAll(() => rmSync(folder, { recursive: true }));
 
 type Entry = Record<string, unknown>;
 
@@ -94,6 +103,15 @@ describe('the bounds', () => {
         configOf({ agent: { upstreams: Array.from({ length: count }, (_, i) => `http://h:${i + 1}`) } }),
       allow: (count) =>
         configOf({ agent: { allow: Array.from({ length: count }, (_, i) => `did:web:a${i}.example`) } }),
+      shared_keys: (count) =>
+        configOf({
+          file: {
+            shared_keys: Array.from({ length: count }, (_, i) => ({
+              keyid: `did:web:p${i}.example#k`,
+              secret_file: SECRET_FILE,
+            })),
+          },
+        }),
       operators: (count) =>
         configOf({
           file: { operators: Array.from({ length: count }, (_, i) => `did:web:o${i}.example`) },
