@@ -43,7 +43,7 @@ const TABLE = {
   key_unsupported: [
     401,
     'Key not usable',
-    'The type, curve, encoding or value of the key is not accepted. Use Ed25519, P-256 or P-384.',
+    'The type, curve, encoding or value of the key is not accepted. Use Ed25519, P-256, P-384 or secp256k1.',
     false,
   ],
   key_withdrawn: [
