@@ -201,6 +201,7 @@ describe('a body that is held, over HTTP/2', () => {
     session.on('error', () => session.destroy());
     await once(session, 'connect');
     const stream = openStream(session, gateway, post('held', BODY));
+    const closed = new Promise((resolve) => stream.once('close', resolve));
     const answer = answerOnStream(stream).catch(() => undefined);
     let over = false;
     void answer.then(() => {
@@ -211,7 +212,7 @@ describe('a body that is held, over HTTP/2', () => {
       await Promise.race([
         new Promise((resolve) => (taken ? setImmediate(resolve) : stream.once('drain', resolve))),
         answer,
-        new Promise((resolve) => stream.once('close', resolve)),
+        closed,
       ]);
     }
     const { status, code } = (await answer) ?? { status: 0, code: 'reset' };

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { until } from '../../support/gateway.ts';
 
-const MAIN = fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
+export const MAIN = fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
 const LISTENING = /^sage-gateway listening on (https?:\/\/\S+:(\d+))$/m;
 
 export interface GatewayProcess extends AsyncDisposable {

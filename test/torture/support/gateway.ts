@@ -1,6 +1,7 @@
 /** A gateway in a process of its own, whose death and memory show. */
 import { readFileSync, rmSync } from 'node:fs';
-import { type GatewayProcess, spawnGateway } from '../../e2e/support/process.ts';
+import { execPath } from 'node:process';
+import { type GatewayProcess, MAIN, spawnGateway } from '../../e2e/support/process.ts';
 import {
   ALLOW_ALL,
   makeFolder,
@@ -27,7 +28,10 @@ export async function startGateway(
     policy: ALLOW_ALL,
     env: { LOG_LEVEL: 'error', SAGE_ENV: 'production', ...env },
   });
-  const process = spawnGateway(files);
+  // A small heap, collected often: what grows in spite of it is kept, and what is kept long enough ends the process.
+  const process = spawnGateway(files, {
+    command: [execPath, '--max-old-space-size=128', '--max-semi-space-size=4', MAIN],
+  });
   const reachable = await process.listening();
   let ended: number | null | undefined;
   void process.exited.then((code) => {

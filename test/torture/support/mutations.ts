@@ -242,7 +242,8 @@ export function toBytes({ line, fields, body }: Message): Buffer {
 
 /** Reads bytes as RFC 9112 has them, or null: whoever accepts what this cannot read has accepted too much. */
 export function readBytes(bytes: Buffer): { method: string; target: string; rawHeaders: string[] } | null {
-  const text = bytes.toString('latin1');
+  // Empty lines in front are ignored (RFC 9112 2.2).
+  const text = bytes.toString('latin1').replace(/^[\r\n]+/, '');
   const end = text.indexOf('\r\n\r\n');
   if (end < 0) return null;
   const [line = '', ...lines] = text.slice(0, end).split('\r\n');

@@ -3,52 +3,12 @@ import { frequencyHash } from '../../../src/trust/did/frequency.ts';
 import { createKeyMemory } from '../../../src/trust/did/key-memory.ts';
 import type { ResolvedKey } from '../../../src/trust/did/resolver.ts';
 import { CHAIN_ID, didOf, newIdentity, newWorld, slot, type World } from './world.ts';
+import { bestStatic, mulberry32, zipf } from './zipf.ts';
 
 // The budget's own size, on the memory alone.
 const FULL = { agents: 100_000, entries: 10_000, warmUp: 600_000, requests: 1_000_000 };
 // Smaller through the whole resolver, where every find of an attacker imports a key.
 const SMALL = { agents: 2_000, entries: 200, warmUp: 3_000, requests: 6_000 };
-
-/** Draws agents so that the n-th is asked for in proportion to 1/n; repeatable. */
-function zipf(count: number, seed: number): () => number {
-  const sums = new Float64Array(count);
-  let sum = 0;
-  for (let at = 0; at < count; at += 1) {
-    sum += 1 / (at + 1);
-    sums[at] = sum;
-  }
-  const random = mulberry32(seed);
-  return () => {
-    const goal = random() * sum;
-    let [low, high] = [0, count - 1];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((sums[middle] as number) < goal) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  };
-}
-
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-/** What the best fixed choice of entries would have hit. */
-function bestStatic(entries: number, count: number): number {
-  let [held, all] = [0, 0];
-  for (let at = 1; at <= count; at += 1) {
-    all += 1 / at;
-    if (at <= entries) held += 1 / at;
-  }
-  return held / all;
-}
 
 /** The part of the honest requests that memory answered, with `attack` dishonest ones for each honest. */
 async function hitRatio(world: World, attack: number): Promise<number> {
