@@ -105,14 +105,14 @@ export interface ColdRead {
 
 export async function measureColdReads(): Promise<ColdRead[]> {
   const found: ColdRead[] = [];
-  for (const { name, measure } of METHODS) {
-    await measure(async (nodeUrl, make) => {
+  for (const method of METHODS) {
+    await method.measure(async (nodeUrl, make) => {
       for (const changes of [0, 20]) {
         const read = await make(changes);
         await using node = await startNode(() => undefined, nodeUrl);
         const rpc = createRpc({ urls: [node.url], chainId: CHAIN_ID });
         await read(rpc);
-        found.push({ method: name, changes, roundTrips: node.requests.length });
+        found.push({ method: method.name, changes, roundTrips: node.requests.length });
         await rpc.close();
       }
     });
@@ -179,7 +179,9 @@ async function watchBlocks(wsUrl: string): Promise<{ readonly seenAt: Map<number
   await once(socket, 'open');
   socket.on('message', (data) => {
     const at = performance.now();
-    const { params } = JSON.parse(String(data)) as { params?: { result?: { number?: string } } };
+    const { params } = JSON.parse((data as Buffer).toString('utf8')) as {
+      params?: { result?: { number?: string } };
+    };
     const number = params?.result?.number;
     if (number !== undefined) seenAt.set(Number(number), at);
   });
