@@ -61,15 +61,11 @@ export async function measurePath(folder: string): Promise<Record<string, Figure
   /** Within each pass first: what slowed a pass slowed all of it. */
   const figure = (of: (pass: number) => number): number => median(open.map((_, at) => of(at)));
   const added = figure((at) => verified[at]! - open[at]!);
+  const overFloor = figure((at) => open[at]! / floor[at]!);
+  const overHttpProxy = figure((at) => open[at]! / http_proxy[at]!);
   return {
-    open_over_floor: atMost(
-      figure((at) => open[at]! / floor[at]!),
-      1.15,
-    ),
-    open_over_http_proxy: atMost(
-      figure((at) => open[at]! / http_proxy[at]!),
-      0.55,
-    ),
+    open_over_floor: atMost(overFloor, 1.15),
+    open_over_http_proxy: atMost(overHttpProxy, 0.55),
     verified_minus_open_over_raw_verify: atMost(added / rawVerify, 1.35),
     wire_us: atMost(measureWire().wire_us, 5),
     eval_per_s_1000: atLeast(measurePolicy().eval_per_s_1000, 1_000_000),
