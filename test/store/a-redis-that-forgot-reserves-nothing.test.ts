@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createSharedNonces, type NonceStore } from '../../src/store/nonces.ts';
 import type { RedisStore } from '../../src/store/redis/connection.ts';
+import { RedisMemory } from '../../src/store/redis/memory.ts';
 import { redisAvailable, startRedis, type TestRedis } from '../support/redis.ts';
 import { connect, type KeptLog, keptLog, say, smallTable, still, until, useOf } from './support.ts';
 
@@ -142,4 +143,13 @@ describe.skipIf(!redisAvailable())('between two heartbeats', () => {
     await until(() => stores.every((store) => store.status().forgotAtMs > 0));
     expect(Math.min(a.remembersSinceMs, b.remembersSinceMs)).toBeGreaterThanOrEqual(flushedAt + AHEAD_MS - 5);
   });
+});
+
+test.each(['', 'x', 'run since f 1', 'run -', 'run 1e99 l 1'])('a memory called %j is none', (mark) => {
+  const memory = new RedisMemory();
+  const now = Date.now();
+  const at = { wallMs: now, monotonicMs: 0, latencyMs: 1 };
+  expect(() => memory.note([1, mark, 1, now], at)).toThrow(TypeError);
+  expect(memory.mark).toBe('');
+  expect(memory.note([1, `run ${now} f 1`, 1, now], at)).toBe(false);
 });

@@ -33,15 +33,19 @@ export class RedisMemory {
   /** The clock of Redis over our monotonic one. */
   #offsetMs = Number.NaN;
 
-  /** Takes in a heartbeat's answer. @param at when it was sent @returns true when Redis has forgotten since the last one */
+  /** Takes in a heartbeat's answer. @param at when it was sent @returns true when Redis has forgotten since the last one @throws TypeError for what no script of ours answers */
   note([, mark, beat, clockMs]: Heartbeat, at: Moment): boolean {
+    const sinceMs = Number(mark.split(' ')[1]);
+    // Compared with a date that is none, every signature would be young enough.
+    if (!Number.isSafeInteger(sinceMs) || !Number.isSafeInteger(beat) || !Number.isFinite(clockMs))
+      throw new TypeError('the answer to a heartbeat cannot be read');
     const forgot = this.mark !== '' && this.mark !== mark;
     const offsetMs = clockMs - (at.monotonicMs + at.latencyMs / 2);
     this.jumped = !forgot && offsetMs - this.#offsetMs > CLOCK_DIFFERENCE_MS_MAX;
     this.#offsetMs = offsetMs;
     this.mark = mark;
     this.beat = beat;
-    this.sinceMs = Number(mark.split(' ')[1]);
+    this.sinceMs = sinceMs;
     if (forgot) this.forgotAtMs = at.wallMs;
     const differ = clockMs - (at.wallMs + at.latencyMs / 2);
     this.clockFault =
