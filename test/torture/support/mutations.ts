@@ -247,8 +247,8 @@ export function readBytes(bytes: Buffer): { method: string; target: string; rawH
   const end = text.indexOf('\r\n\r\n');
   if (end < 0) return null;
   const [line = '', ...lines] = text.slice(0, end).split('\r\n');
-  // Several spaces may stand before the target (RFC 9112 3, "word boundaries"), and the path writes one.
-  const request = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([\x21-\x7e]+) HTTP\/1\.[01]$/.exec(line);
+  // Several spaces may part the words (RFC 9112 3, "word boundaries"), and the path writes one.
+  const request = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([\x21-\x7e]+) +HTTP\/1\.[01]$/.exec(line);
   if (request === null) return null;
   const rawHeaders: string[] = [];
   for (const one of lines) {
