@@ -9,7 +9,7 @@ import { type RpcAnswer, resultOf } from './json-rpc.ts';
 import { type AgentKey, type IgnoredKey, type KeyHistory, replayKeys } from './key-history.ts';
 import type { LogFilter } from './log-range.ts';
 import type { Rpc } from './rpc.ts';
-import { digestOf, type ReadOptions, readSnapshot } from './snapshot.ts';
+import { digestOf, type ReadOptions, readSnapshot, readSteadily } from './snapshot.ts';
 
 export interface AgentRef extends ReadOptions {
   /** 0x and 40 hex digits, any case. */
@@ -28,14 +28,13 @@ export interface AgentKeys {
   /** The head this answer is at least as new as. */
   readonly blockNumber: number;
   readonly blockHash: string;
+  /** Of that block, in unix seconds. */
+  readonly headTime: number;
   /** Highest block that was safe; -1 when none was. */
   readonly safeBlock: number;
   /** Equal for nodes that say the same. */
   readonly digest: string;
 }
-
-/** A block mined while the batch was answered can make it contradict itself; once or twice is weather. */
-const ATTEMPTS_MAX = 3;
 
 /** `ownerOf(uint256)` of ERC-721. */
 const OWNER_OF_SELECTOR = '0x6352211e';
@@ -44,30 +43,27 @@ const OWNER_OF_SELECTOR = '0x6352211e';
  * @throws ChainError when the answer is not known: as `readSnapshot` throws, and `rpc_bad_answer` for logs that
  * contradict `ownerOf`
  */
-export async function readAgentKeys(rpc: Pick<Rpc, 'batch'>, agent: AgentRef): Promise<AgentKeys> {
-  for (let attempt = 1; ; attempt++) {
-    const read = await readOnce(rpc, agent);
-    if (read !== undefined) return read;
-    if (attempt === ATTEMPTS_MAX) {
-      throw new ChainError('rpc_bad_answer', { detail: 'ownerOf contradicts the Transfer events' });
-    }
-  }
+export function readAgentKeys(rpc: Pick<Rpc, 'batch'>, agent: AgentRef): Promise<AgentKeys> {
+  return readSteadily(() => readOnce(rpc, agent));
 }
 
-async function readOnce(rpc: Pick<Rpc, 'batch'>, agent: AgentRef): Promise<AgentKeys | undefined> {
+async function readOnce(rpc: Pick<Rpc, 'batch'>, agent: AgentRef): Promise<AgentKeys> {
   const { agentId } = agent;
   const contract = parseAddress(agent.registry, 'registry');
   const calls = [OWNER_OF_SELECTOR + agentTopic(agentId).slice(2)];
   const snapshot = await readSnapshot(rpc, { contract, calls, filters: filtersOf(contract, agentId) }, agent);
-  const { head, safeBlock, logs } = snapshot;
+  const { head, headTime, safeBlock, logs } = snapshot;
   const owner = parseOwner(snapshot.states[0]);
   const history: KeyHistory = replayKeys(logs, agentId, safeBlock);
-  if (history.owner !== owner) return undefined;
+  if (history.owner !== owner) {
+    throw new ChainError('rpc_bad_answer', { detail: 'ownerOf contradicts the Transfer events' });
+  }
   return {
     exists: owner !== undefined,
     ...history,
     blockNumber: head.number,
     blockHash: head.hash,
+    headTime,
     safeBlock,
     digest: digestOf(logs, owner),
   };

@@ -32,7 +32,7 @@ import type { RpcAnswer } from './json-rpc.ts';
 import { inChainOrder } from './key-history.ts';
 import { getLogsInRange, type LogFilter } from './log-range.ts';
 import type { Rpc } from './rpc.ts';
-import { digestOf, type ReadOptions, readSnapshot, type Snapshot } from './snapshot.ts';
+import { digestOf, type ReadOptions, readSnapshot, readSteadily, type Snapshot } from './snapshot.ts';
 
 /** What was found out once and does not change: it saves a round trip, and is checked each time. */
 export interface CardMemo {
@@ -55,15 +55,14 @@ export interface CardKeys {
   readonly pending: readonly ChainKey[];
   readonly blockNumber: number;
   readonly blockHash: string;
+  /** Of that block, in unix seconds. */
+  readonly headTime: number;
   readonly safeBlock: number;
   /** Equal for nodes that say the same. */
   readonly digest: string;
   /** For the next reading; undefined when there is no such agent. */
   readonly memo: CardMemo | undefined;
 }
-
-/** A block mined while the batch was answered can make it contradict itself; once or twice is weather. */
-const ATTEMPTS_MAX = 3;
 
 /** Revocations by strangers that are looked at before it is plain that there are some. */
 const STRANGERS_LIMITS = { callsMax: 64, logsMax: 100 };
@@ -77,16 +76,8 @@ function cardDids(id: string): readonly [string, string] {
  * @throws ChainError when the answer is not known: as `readSnapshot` throws, and `rpc_bad_answer` for events and
  * storage that contradict each other, or when there is no contract
  */
-export async function readCardKeys(rpc: Pick<Rpc, 'batch'>, ref: CardRef): Promise<CardKeys> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await readOnce(rpc, ref);
-    } catch (error) {
-      const again =
-        error instanceof ChainError && (error.code === 'rpc_bad_answer' || error.code === 'chain_moved');
-      if (!again || attempt === ATTEMPTS_MAX) throw error;
-    }
-  }
+export function readCardKeys(rpc: Pick<Rpc, 'batch'>, ref: CardRef): Promise<CardKeys> {
+  return readSteadily(() => readOnce(rpc, ref));
 }
 
 async function readOnce(rpc: Pick<Rpc, 'batch'>, ref: CardRef): Promise<CardKeys> {
@@ -109,8 +100,8 @@ async function readOnce(rpc: Pick<Rpc, 'batch'>, ref: CardRef): Promise<CardKeys
     },
     ref,
   );
-  const { head, safeBlock } = first;
-  const told = { blockNumber: head.number, blockHash: head.hash, safeBlock };
+  const { head, headTime, safeBlock } = first;
+  const told = { blockNumber: head.number, blockHash: head.hash, headTime, safeBlock };
   const found = whoIs(first, spellings, hashes);
   if (found === undefined) {
     const nobody = { exists: false, deactivated: false, keys: [], pending: [], memo: undefined } as const;

@@ -9,6 +9,8 @@ const CHAIN_FAULTS = {
   rpc_too_large: 'the answer of the RPC node is larger than its bound',
   rpc_refused: 'the RPC node refused the call',
   rpc_stale: 'the RPC node is behind a block that is known already',
+  rpc_unconfirmed: 'too few RPC nodes answered to agree',
+  rpc_disagreement: 'no two RPC nodes say the same',
   rpc_busy: 'too many calls are waiting for the RPC node',
   chain_mismatch: 'the RPC node serves another chain than the configured one',
   chain_moved: 'the chain was reorganised while it was being read',

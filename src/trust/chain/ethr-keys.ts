@@ -12,7 +12,7 @@ import { DID_ATTRIBUTE_CHANGED, DID_DELEGATE_CHANGED, DID_OWNER_CHANGED } from '
 import { type EthrIdentity, replayEthr } from './ethr-history.ts';
 import { type RpcAnswer, resultOf } from './json-rpc.ts';
 import type { Rpc } from './rpc.ts';
-import { digestOf, type ReadOptions, readSnapshot } from './snapshot.ts';
+import { digestOf, type ReadOptions, readSnapshot, readSteadily } from './snapshot.ts';
 
 export interface EthrRef extends ReadOptions {
   /** The ERC-1056 registry: 0x and 40 hex digits, lower case. */
@@ -28,6 +28,8 @@ export interface EthrKeys {
   readonly pending: readonly ChainKey[];
   readonly blockNumber: number;
   readonly blockHash: string;
+  /** Of that block, in unix seconds. */
+  readonly headTime: number;
   readonly safeBlock: number;
   /** Equal for nodes that say the same. */
   readonly digest: string;
@@ -36,9 +38,6 @@ export interface EthrKeys {
 /** `identityOwner(address)` and `changed(address)` of ERC-1056. */
 const IDENTITY_OWNER = '0x8733d4e8';
 const CHANGED = '0xf96d0f9f';
-
-/** A block mined while the batch was answered can make it contradict itself; once or twice is weather. */
-const ATTEMPTS_MAX = 3;
 
 /** The address of an identifier, which may be the public key behind it. @throws RangeError when it is neither */
 function ethrIdentity(identifier: string): EthrIdentity {
@@ -59,14 +58,7 @@ function ethrIdentity(identifier: string): EthrIdentity {
  */
 export async function readEthrKeys(rpc: Pick<Rpc, 'batch'>, ref: EthrRef): Promise<EthrKeys> {
   const identity = ethrIdentity(ref.identifier);
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await readOnce(rpc, ref, identity);
-    } catch (error) {
-      const again = error instanceof ChainError && error.code === 'rpc_bad_answer';
-      if (!again || attempt === ATTEMPTS_MAX) throw error;
-    }
-  }
+  return await readSteadily(() => readOnce(rpc, ref, identity));
 }
 
 async function readOnce(rpc: Pick<Rpc, 'batch'>, ref: EthrRef, identity: EthrIdentity): Promise<EthrKeys> {
@@ -98,6 +90,7 @@ async function readOnce(rpc: Pick<Rpc, 'batch'>, ref: EthrRef, identity: EthrIde
     pending,
     blockNumber: head.number,
     blockHash: head.hash,
+    headTime,
     safeBlock,
     digest: digestOf(logs, owner),
   };

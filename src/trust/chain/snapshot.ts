@@ -152,6 +152,22 @@ function assertAsked(log: ChainLog, { address, topics }: LogFilter, head: BlockR
   }
 }
 
+/** A block mined or replaced while a batch was answered can make it contradict itself; once or twice is weather. */
+const ATTEMPTS_MAX = 3;
+
+/** Reads again what contradicted itself. */
+export async function readSteadily<T>(read: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await read();
+    } catch (error) {
+      const again =
+        error instanceof ChainError && (error.code === 'rpc_bad_answer' || error.code === 'chain_moved');
+      if (!again || attempt === ATTEMPTS_MAX) throw error;
+    }
+  }
+}
+
 /** A young chain has no safe block; nodes then answer null or an error, and no key counts. */
 export function parseSafe(answer: RpcAnswer | undefined, latest: BlockRef): number {
   if (answer !== undefined && !answer.ok && /not found|unknown block/i.test(answer.message)) return -1;
