@@ -20,6 +20,13 @@ export const RegistrySchema = Type.Object(
       title: '`0x` and 40 hex digits',
       description: 'the contract',
     }),
+    kind: Type.Optional(
+      Type.Enum(['erc8004', 'ethr', 'agent-card'], {
+        default: 'erc8004',
+        description:
+          'what it is: a registry of agents (ERC-8004), the one of did:ethr (ERC-1056), or the AgentCardRegistry of SAGE, read only',
+      }),
+    ),
     from_block: Type.Optional(
       Type.Integer({
         minimum: 0,
@@ -41,7 +48,7 @@ export const ChainSchema = Type.Object(
     registries: Type.Array(RegistrySchema, {
       minItems: 1,
       maxItems: REGISTRIES_MAX,
-      description: 'the ERC-8004 registries whose agents may call',
+      description: 'the contracts whose DIDs may call',
     }),
     finality: Type.Optional(
       Type.Union([Type.Literal('safe'), Type.Integer({ minimum: 0, maximum: 10_000 })], {
@@ -105,7 +112,8 @@ export const ConfigSchema = Type.Object(
     chains: Type.Optional(
       Type.Array(ChainSchema, {
         maxItems: CHAINS_MAX,
-        description: 'where did:sage callers are registered; each needs an endpoint in `CHAIN_RPC_URLS`',
+        description:
+          'where did:sage and did:ethr callers are registered; each needs an endpoint in `CHAIN_RPC_URLS`',
       }),
     ),
     shared_keys: Type.Optional(

@@ -18,6 +18,7 @@ import {
 } from './policy/located-yaml.ts';
 import { parseKeyId } from './trust/did/did-url.ts';
 import { DidError } from './trust/did/errors.ts';
+import type { ContractKind } from './trust/did/ports.ts';
 import { KeyError } from './trust/keys/errors.ts';
 import { importSecretText } from './trust/keys/import.ts';
 import type { VerificationKey } from './trust/keys/key.ts';
@@ -35,7 +36,11 @@ export interface OperatorConfig {
 
 export interface ChainConfig {
   readonly id: number;
-  readonly registries: readonly { readonly address: string; readonly fromBlock: number }[];
+  readonly registries: readonly {
+    readonly kind: ContractKind;
+    readonly address: string;
+    readonly fromBlock: number;
+  }[];
   readonly finality: 'safe' | { readonly confirmations: number };
 }
 
@@ -69,9 +74,12 @@ function checkChains(chains: NonNullable<ConfigFile['chains']>, fault: Report): 
   };
   chains.forEach(({ id, registries }, index) => {
     once(String(id), ['chains', index, 'id'], `chain ${id} is configured twice`);
-    registries.forEach(({ address }, position) => {
+    registries.forEach(({ address, kind }, position) => {
       const path: Path = ['chains', index, 'registries', position, 'address'];
       once(`${id} ${address.toLowerCase()}`, path, `registry ${address} is listed twice`);
+      // Their DIDs do not say which is meant.
+      if (kind === 'ethr') once(`${id} ethr`, path, `chain ${id} has two contracts of did:ethr`);
+      if (kind === 'agent-card') once('agent-card', path, 'there are two AgentCardRegistries');
     });
   });
 }
@@ -149,6 +157,7 @@ export function parseConfig(text: string, file: string): Config {
     chains: (read.value.chains ?? []).map((chain) => ({
       id: chain.id,
       registries: chain.registries.map((r) => ({
+        kind: r.kind ?? ('erc8004' as const),
         address: r.address.toLowerCase(),
         fromBlock: r.from_block ?? 0,
       })),

@@ -109,7 +109,7 @@ export const GROUPS = {
     CHAIN_RPC_URLS: text(
       null,
       '`http(s)://` or `ws(s)://`, comma separated',
-      'Endpoints; prefix each with `eip155:<chainId>=` when there are several chains. The first of a chain is preferred, the others stand in.',
+      'Endpoints; prefix each with `eip155:<chainId>=` when there are several chains. With several of a chain two must agree on every key (three are asked at once); the first is watched, the others stand in.',
       'ws://127.0.0.1:8545',
     ),
     CHAIN_POLL_INTERVAL_MS: integer(

@@ -38,7 +38,7 @@ const DID_PREFIX = /^(did:([a-z0-9]+:[A-Za-z0-9._:%-]*)?)?\*$/;
 
 /**
  * A DID, or its beginning and `*`. Two patterns that look right and are not are refused: `did:web:acme.com*` also matches
- * `did:web:acme.com.evil.example`; and upper case in did:sage or a did:web host never matches, since callers' DIDs
+ * `did:web:acme.com.evil.example`; and upper case in an account, a registry or a did:web host never matches, since callers' DIDs
  * are in lower case there: an allow rule would be dead, a deny rule open.
  */
 export function didPatternFault(text: string): string | null {
@@ -50,8 +50,8 @@ export function didPatternFault(text: string): string | null {
     const host = text.slice('did:web:'.length, -1);
     return `\`${text}\` would also match \`did:web:${host}.evil.example\`; write \`did:web:${host}\` and \`did:web:${host}:*\``;
   }
-  if (text.startsWith('did:sage:') && text !== text.toLowerCase())
-    return `\`${text}\`: DIDs of did:sage are in lower case`;
+  if (/^did:(?:sage:eip155|ethr|pkh):/.test(text) && text !== text.toLowerCase())
+    return `\`${text}\`: DIDs of accounts and of registered agents are in lower case`;
   const [, , webHost = ''] = text.startsWith('did:web:') ? text.split(':') : [];
   // A port is percent-encoded (`%3A`), the only upper case that a did:web host may hold.
   if (webHost.replaceAll('%3A', '') !== webHost.replaceAll('%3A', '').toLowerCase()) {

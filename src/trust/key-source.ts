@@ -5,22 +5,28 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { channel } from 'node:diagnostics_channel';
 import type { SharedKeyCache } from '../store/redis/key-cache.ts';
-import { readAgentKeys } from './chain/agent-keys.ts';
+import { createReads, type Disagreement, type NodeRecord } from './chain/agreement.ts';
 import type { BlockRef } from './chain/blocks.ts';
 import type { RegistryChange } from './chain/changes.ts';
 import type { Checkpoint, WatcherLog } from './chain/checkpoint.ts';
-import { createRpc, type Rpc } from './chain/rpc.ts';
 import type { Finality } from './chain/snapshot.ts';
 import { startWatcher, type Watcher, type WatcherState } from './chain/watcher.ts';
+import { type ChainNames, createChainNames } from './chain-names.ts';
+import { createChainReader, type ReadableChain } from './chain-reader.ts';
 import { createDenyList, type DenyList } from './did/deny-list.ts';
-import { agentDid } from './did/did-url.ts';
-import type { ChainReader } from './did/ports.ts';
+import type { ContractKind } from './did/ports.ts';
 import { createResolver, type Resolver } from './did/resolver.ts';
 import { createFetcher } from './fetch/fetcher.ts';
 import type { VerificationKey } from './keys/key.ts';
 
 /** Payload: `ChainHead`. */
 const chainHead = channel('sage:chain.head');
+/** Payload: `RpcDisagreement`. */
+const rpcDisagreement = channel('sage:rpc.disagreement');
+
+export interface RpcDisagreement extends Disagreement {
+  readonly chainId: number;
+}
 
 export interface ChainHead {
   readonly chainId: number;
@@ -32,7 +38,11 @@ export interface ChainHead {
 export interface WatchedChain {
   readonly id: number;
   readonly urls: readonly string[];
-  readonly registries: readonly { readonly address: string; readonly fromBlock: number }[];
+  readonly registries: readonly {
+    readonly kind: ContractKind;
+    readonly address: string;
+    readonly fromBlock: number;
+  }[];
   readonly finality: Finality;
 }
 
@@ -62,7 +72,12 @@ export interface KeySource {
   /** What operators deny; empty until `stored-denials.ts` fills it. */
   readonly denied: DenyList;
   /** One for each chain, for health. */
-  chains(): readonly { readonly chainId: number; readonly state: WatcherState }[];
+  chains(): readonly {
+    readonly chainId: number;
+    readonly state: WatcherState;
+    /** What each of several nodes stood alone with; empty where there is one. */
+    readonly nodes: readonly NodeRecord[];
+  }[];
   close(): Promise<void>;
 }
 
@@ -73,28 +88,6 @@ const REPORT_MS = 500;
 function sealKey(clusterSecret: string | null): Uint8Array {
   if (clusterSecret === null) return randomBytes(32);
   return createHash('sha256').update(`sage key cache\0${clusterSecret}`).digest();
-}
-
-function createReader(rpcs: ReadonlyMap<number, Rpc>, chains: readonly WatchedChain[]): ChainReader {
-  const registries = new Map<string, { readonly fromBlock: number; readonly finality: Finality }>();
-  for (const { id, registries: list, finality } of chains) {
-    for (const { address, fromBlock } of list)
-      registries.set(`${id} ${address.toLowerCase()}`, { fromBlock, finality });
-  }
-  return {
-    async readKeys({ chainId, contract, id }) {
-      const rpc = rpcs.get(chainId);
-      const known = registries.get(`${chainId} ${contract}`);
-      if (rpc === undefined || known === undefined)
-        throw new TypeError(`chain ${chainId}, contract ${contract}: not configured`);
-      const answer = await readAgentKeys(rpc, { registry: contract, agentId: BigInt(id), ...known });
-      const keys = answer.keys.map(({ multikey: bytes, ...key }) => ({
-        ...key,
-        material: { kind: 'multikey' as const, bytes },
-      }));
-      return { ...answer, keys };
-    },
-  };
 }
 
 function checkpointOf({ checkpoints, log }: KeySourceOptions, chainId: number): Checkpoint | undefined {
@@ -113,15 +106,25 @@ function checkpointOf({ checkpoints, log }: KeySourceOptions, chainId: number): 
   };
 }
 
-function watch(chain: WatchedChain, resolver: Resolver, options: KeySourceOptions): Watcher {
+function watch(
+  chain: WatchedChain,
+  names: ChainNames,
+  resolver: Resolver,
+  options: KeySourceOptions,
+): Watcher {
+  const kinds = new Map(chain.registries.map(({ address, kind }) => [address.toLowerCase(), kind]));
   let first = true;
   const checkpoint = checkpointOf(options, chain.id);
   const onChanged = (change: RegistryChange): void => {
     const chainId = chain.id;
-    if (change.kind === 'reset')
+    if (change.kind === 'reset') {
       resolver.chainChanged({ chainId, kind: 'reset', blockNumber: change.blockNumber });
-    else
-      resolver.chainChanged({ ...change, chainId, did: agentDid(chainId, change.registry, change.agentId) });
+      return;
+    }
+    const { registry, agentId: word } = change;
+    const kind = kinds.get(registry) ?? 'erc8004';
+    for (const did of names.touched({ registry, kind, word }))
+      resolver.chainChanged({ ...change, chainId, did });
   };
   return startWatcher({
     urls: chain.urls,
@@ -140,10 +143,33 @@ function watch(chain: WatchedChain, resolver: Resolver, options: KeySourceOption
   });
 }
 
+function openReads(
+  { id, urls, registries, finality }: WatchedChain,
+  { log, now }: KeySourceOptions,
+  onForgotten: (did: string) => void,
+): ReadableChain {
+  const onDisagreement = (disagreement: Disagreement): void => {
+    // Each time: a node that lies about keys is an attack, and shunned for a while after each.
+    log.warn({ chain: id, ...disagreement }, 'an RPC node says otherwise than the others: not believed');
+    rpcDisagreement.publish({ chainId: id, ...disagreement } satisfies RpcDisagreement);
+  };
+  return {
+    reads: createReads({ urls, chainId: id, onDisagreement, now }),
+    names: createChainNames(id, onForgotten),
+    finality,
+    fromBlocks: new Map(registries.map(({ address, fromBlock }) => [address.toLowerCase(), fromBlock])),
+  };
+}
+
 /** Opens everything at once; unreachable nodes are asked again and again, and until then their callers fail closed. */
 export function openKeySource(options: KeySourceOptions): KeySource {
   const { chains, now } = options;
-  const rpcs = new Map(chains.map((chain) => [chain.id, createRpc({ urls: chain.urls, chainId: chain.id })]));
+  const readable = new Map(
+    chains.map((chain) => [
+      chain.id,
+      openReads(chain, options, (did) => resolver.purge({ did }, 'document')),
+    ]),
+  );
   const fetcher = createFetcher({
     allowPrivateHosts: options.allowPrivateHosts,
     monotonicNow: options.monotonicNow,
@@ -151,10 +177,10 @@ export function openKeySource(options: KeySourceOptions): KeySource {
   const denied = createDenyList(now);
   const resolver = createResolver({
     denied,
-    chain: chains.length === 0 ? null : createReader(rpcs, chains),
+    chain: chains.length === 0 ? null : createChainReader(readable),
     chains: chains.map(({ id, registries }) => ({
       chainId: id,
-      contracts: registries.map(({ address }) => ({ kind: 'erc8004', address })),
+      contracts: registries,
     })),
     fetcher,
     configured: options.configured,
@@ -164,7 +190,10 @@ export function openKeySource(options: KeySourceOptions): KeySource {
     monotonicNow: options.monotonicNow,
     log: options.log,
   });
-  const watchers = chains.map((chain) => ({ chainId: chain.id, watcher: watch(chain, resolver, options) }));
+  const watchers = chains.map((chain) => {
+    const { names, reads } = readable.get(chain.id) as ReadableChain;
+    return { chainId: chain.id, watcher: watch(chain, names, resolver, options), reads };
+  });
   const report = (): void => {
     for (const { chainId, watcher } of watchers) {
       const { connected, freshAtMs, head, lagBlocks } = watcher.state();
@@ -182,13 +211,18 @@ export function openKeySource(options: KeySourceOptions): KeySource {
   return {
     resolver,
     denied,
-    chains: () => watchers.map(({ chainId, watcher }) => ({ chainId, state: watcher.state() })),
+    chains: () =>
+      watchers.map(({ chainId, watcher, reads }) => ({
+        chainId,
+        state: watcher.state(),
+        nodes: reads.nodes(),
+      })),
     async close() {
       clearInterval(timer);
       fetcher.close();
       resolver.close();
       await Promise.all(watchers.map(({ watcher }) => watcher.close()));
-      await Promise.all(Array.from(rpcs.values(), (rpc) => rpc.close()));
+      await Promise.all(Array.from(readable.values(), ({ reads }) => reads.close()));
     },
   };
 }

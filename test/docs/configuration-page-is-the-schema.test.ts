@@ -168,6 +168,7 @@ test('the defaults are the defaults', () => {
     websocket_max_message_bytes: agent?.websocketMaxMessageBytes,
     finality: chain?.finality,
     from_block: chain?.registries[0]?.fromBlock,
+    kind: chain?.registries[0]?.kind,
     protocol: agent?.upstreams[0]?.protocol,
   };
   const rows = ['### An agent', '### An upstream', '### A chain', '### A registry'].flatMap(rowsOf);

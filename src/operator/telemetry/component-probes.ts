@@ -2,6 +2,7 @@
 
 import type { DatabaseStatus } from '../../store/database.ts';
 import type { RedisStatus } from '../../store/redis/connection.ts';
+import type { NodeRecord } from '../../trust/chain/agreement.ts';
 import type { WatcherState } from '../../trust/chain/watcher.ts';
 import type { Probe, ProbeResult } from './health.ts';
 
@@ -9,6 +10,8 @@ const INTERVAL_MS = 1_000;
 const DEADLINE_MS = 500;
 /** A head this old means that revocations may be missed (see `did_stale`). */
 const HEAD_AGE_WARN_MS = 5_000;
+/** How long it is told that a node said what no other did. */
+const DISAGREEMENT_WARN_MS = 3_600_000;
 /** A round trip this slow costs every request that reserves a nonce. */
 const REDIS_LATENCY_WARN_MS = 20;
 /** Nobody's request waits for the database, but revocations and the decision log do. */
@@ -16,10 +19,17 @@ const DATABASE_LATENCY_WARN_MS = 250;
 const DATABASE_WAITING_WARN = 64;
 const COMMON = { critical: false, intervalMs: INTERVAL_MS, deadlineMs: DEADLINE_MS } as const;
 
+interface WatchedChain {
+  readonly chainId: number;
+  readonly state: WatcherState;
+  /** Where several nodes are named. */
+  readonly nodes: readonly NodeRecord[];
+}
+
 export interface Components {
   readonly redis: { status(): RedisStatus } | null;
   readonly database: () => DatabaseStatus;
-  readonly chains: () => readonly { readonly chainId: number; readonly state: WatcherState }[];
+  readonly chains: () => readonly WatchedChain[];
   readonly policyRevision: () => string;
   /** Why the last change of a file was refused, or empty. */
   readonly lastFault: () => string;
@@ -32,7 +42,7 @@ export function componentProbes(parts: Components, now: () => number): Probe[] {
     configurationProbe(parts.policyRevision, parts.lastFault),
     databaseProbe(parts.database),
     ...(redis === null ? [] : [redisProbe(() => redis.status(), now)]),
-    ...parts.chains().map(({ chainId }, at) => chainProbe(chainId, () => parts.chains()[at]?.state, now)),
+    ...parts.chains().map(({ chainId }, at) => chainProbe(chainId, () => parts.chains()[at], now)),
   ];
 }
 
@@ -81,24 +91,28 @@ function redisProbe(status: () => RedisStatus, now: () => number): Probe {
   };
 }
 
-function gradeChain(state: WatcherState | undefined, nowMs: number): ProbeResult {
-  if (state === undefined) return { status: 'fail', output: 'not watched' };
+function gradeChain(chain: WatchedChain | undefined, nowMs: number): ProbeResult {
+  if (chain === undefined) return { status: 'fail', output: 'not watched' };
+  const { state, nodes } = chain;
   const ageMs = state.freshAtMs === 0 ? Number.POSITIVE_INFINITY : nowMs - state.freshAtMs;
   const seen = Number.isFinite(ageMs) ? { observedValue: Math.max(0, ageMs), observedUnit: 'ms' } : {};
   if (!state.connected)
     return { status: 'fail', ...seen, output: state.lastError?.message ?? 'not connected yet' };
   if (ageMs > HEAD_AGE_WARN_MS)
     return { status: 'warn', ...seen, output: `${state.lagBlocks} blocks behind` };
-  return { status: 'pass', ...seen };
+  const alone = nodes.filter(({ disagreedAtMs }) => nowMs - disagreedAtMs < DISAGREEMENT_WARN_MS);
+  if (alone.length === 0) return { status: 'pass', ...seen };
+  const output = alone.map(({ node, disagreedAtMs }) => `${node} said otherwise at ${iso(disagreedAtMs)}`);
+  return { status: 'warn', ...seen, output: output.join('; ') };
 }
 
 /** How long ago the watcher knew itself level with the head. @param now milliseconds since the epoch */
-function chainProbe(chainId: number, state: () => WatcherState | undefined, now: () => number): Probe {
+function chainProbe(chainId: number, chain: () => WatchedChain | undefined, now: () => number): Probe {
   return {
     ...COMMON,
     name: `chain-${chainId}:head-age`,
     componentType: 'datastore',
-    check: () => gradeChain(state(), now()),
+    check: () => gradeChain(chain(), now()),
   };
 }
 

@@ -11,7 +11,7 @@ import type { BlockLifted, BlockSet } from '../../store/events.ts';
 import type { StoreCall } from '../../store/watched-driver.ts';
 import type { DidPurgeEvent, DidResolutionEvent, RevocationEvent } from '../../trust/did/events.ts';
 import type { FetchEvent } from '../../trust/fetch/fetcher.ts';
-import type { ChainHead } from '../../trust/key-source.ts';
+import type { ChainHead, RpcDisagreement } from '../../trust/key-source.ts';
 
 export interface Events {
   'sage:request.started': RequestRecord;
@@ -29,6 +29,7 @@ export interface Events {
   'sage:block': BlockSet;
   'sage:unblock': BlockLifted;
   'sage:chain.head': ChainHead;
+  'sage:rpc.disagreement': RpcDisagreement;
   'sage:store.call': StoreCall;
 }
 

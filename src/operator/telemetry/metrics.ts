@@ -46,6 +46,7 @@ export interface Metrics extends DecisionMetrics, FetchMetrics, StreamMetrics {
   readonly policyReloaded: (event: PolicyReloaded) => void;
   readonly policyRefused: () => void;
   readonly chainHead: (event: ChainHead) => void;
+  readonly rpcDisagreed: (event: Pick<ChainHead, 'chainId'>) => void;
   readonly storeCalled: (event: StoreCall) => void;
   /** A subscriber threw; `subscriber` is a channel's name. */
   readonly subscriberFailed: (subscriber: string) => void;
@@ -192,7 +193,7 @@ function createPolicyMetrics(registry: Registry): PolicyMetrics {
   };
 }
 
-type PartMetrics = Pick<Metrics, 'chainHead' | 'circuitChanged'>;
+type PartMetrics = Pick<Metrics, 'chainHead' | 'rpcDisagreed' | 'circuitChanged'>;
 
 /** Chain, circuits, nonces and Redis: parts whose present state is what matters. */
 function createPartMetrics(registry: Registry, sources: MetricSources): PartMetrics {
@@ -219,6 +220,14 @@ function createPartMetrics(registry: Registry, sources: MetricSources): PartMetr
   chainGauge('sage_chain_connected', '1 while an RPC endpoint answers.', ({ connected }) =>
     Number(connected),
   );
+
+  const disagreements = new Counter({
+    name: 'sage_rpc_disagreements_total',
+    help: 'Answers of RPC nodes that no other node gave.',
+    labelNames: ['chain'],
+    registers,
+  });
+  const disagreed = new Set<string>();
 
   new Gauge({
     name: 'sage_circuit_state',
@@ -265,6 +274,12 @@ function createPartMetrics(registry: Registry, sources: MetricSources): PartMetr
     chainHead(event) {
       const chain = String(event.chainId);
       if (heads.has(chain) || heads.size < CHAINS_MAX) heads.set(chain, event);
+    },
+    rpcDisagreed({ chainId }) {
+      const chain = String(chainId);
+      if (!disagreed.has(chain) && disagreed.size >= CHAINS_MAX) return;
+      disagreed.add(chain);
+      disagreements.inc({ chain });
     },
     circuitChanged({ state }) {
       if (state in CIRCUIT_STATES) transitions.inc({ state });

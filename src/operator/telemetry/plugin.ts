@@ -40,6 +40,7 @@ function telemetry(app: FastifyInstance, options: TelemetryOptions, done: () => 
     listen('sage:policy.reloaded', metrics.policyReloaded, failed),
     listen('sage:policy.refused', metrics.policyRefused, failed),
     listen('sage:chain.head', metrics.chainHead, failed),
+    listen('sage:rpc.disagreement', metrics.rpcDisagreed, failed),
     listen('sage:store.call', metrics.storeCalled, failed),
     listen('sage:chain.head', events.chainHead, failed),
   ];

@@ -72,6 +72,11 @@ function cardDids(id: string): readonly [string, string] {
   return [`did:sage:ethereum:${id}`, `did:sage:eth:${id}`];
 }
 
+/** What the events call the agent that `did:sage:ethereum:<id>` names, in either spelling. */
+export function cardHashes(id: string): readonly string[] {
+  return cardDids(id).map((did) => keccak256(did));
+}
+
 /**
  * @throws ChainError when the answer is not known: as `readSnapshot` throws, and `rpc_bad_answer` for events and
  * storage that contradict each other, or when there is no contract
@@ -83,7 +88,7 @@ export function readCardKeys(rpc: Pick<Rpc, 'batch'>, ref: CardRef): Promise<Car
 async function readOnce(rpc: Pick<Rpc, 'batch'>, ref: CardRef): Promise<CardKeys> {
   const { contract, memo } = ref;
   const spellings = cardDids(ref.id);
-  const hashes = spellings.map((did) => keccak256(did));
+  const hashes = cardHashes(ref.id);
   const first = await readSnapshot(
     rpc,
     {

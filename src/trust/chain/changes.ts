@@ -1,7 +1,10 @@
 /** From logs to what a cache of keys must know: which agent is to be read again, and why. */
+import type { ContractKind } from '../did/ports.ts';
 import type { RingBlock, TouchedAgent } from './block-ring.ts';
 import type { BlockRef, ChainLog } from './blocks.ts';
+import { decodeCardEvent } from './card-events.ts';
 import { ChainError } from './errors.ts';
+import { decodeEthrEvent } from './ethr-events.ts';
 import { decodeEvent } from './events.ts';
 import { fragmentOf } from './key-slot.ts';
 
@@ -50,34 +53,17 @@ const PENDING_MAX = 10_000;
 const HEARD_BLOCKS_MAX = 64;
 
 /**
- * @param registries lower-case addresses; a log from anywhere else is a bad answer
+ * @param kinds of the contracts, by lower-case address; a log from anywhere else is a bad answer
  * @param emit must not throw
  */
 export function createChangeReporter(
-  registries: readonly string[],
+  kinds: ReadonlyMap<string, ContractKind>,
   emit: (change: RegistryChange) => void,
 ): ChangeReporter {
-  const known: ReadonlySet<string> = new Set(registries);
   const pending = new Map<string, AgentChange>();
   const heard = new Map<string, Set<number>>();
   // The highest block of which a pending key was not kept.
   let overflow = -1;
-
-  function changeOf(log: ChainLog): { change: AgentChange; grants: boolean } | undefined {
-    if (!known.has(log.address)) {
-      throw new ChainError('rpc_bad_answer', { detail: 'a log of a registry that was not asked for' });
-    }
-    const event = decodeEvent(log);
-    if (event === undefined) return undefined;
-    const { agentId } = event;
-    const { address: registry, blockNumber, blockHash } = log;
-    const at = { registry, agentId, safe: false, blockNumber, blockHash };
-    if (event.kind !== 'metadata') return { change: { kind: event.kind, ...at }, grants: false };
-    const fragment = fragmentOf(event.key);
-    if (fragment === undefined) return undefined;
-    const change: AgentChange = fragment === '' ? { kind: 'key', ...at } : { kind: 'key', fragment, ...at };
-    return { change, grants: fragment !== '' && event.value.length > 0 };
-  }
 
   function remember(key: string, change: AgentChange): void {
     if (pending.size < PENDING_MAX) pending.set(key, change);
@@ -85,7 +71,7 @@ export function createChangeReporter(
   }
 
   function reset(at: BlockRef): void {
-    for (const registry of known) {
+    for (const registry of kinds.keys()) {
       emit({ kind: 'reset', registry, blockNumber: at.number, blockHash: at.hash });
     }
   }
@@ -96,7 +82,7 @@ export function createChangeReporter(
       heard.delete(block.hash);
       const touched = new Map<string, TouchedAgent>();
       for (const log of logs) {
-        const found = changeOf(log);
+        const found = changeOf(kinds, log);
         if (found === undefined) continue;
         const { change } = found;
         if (early?.has(log.logIndex) !== true) emit(change);
@@ -108,7 +94,7 @@ export function createChangeReporter(
         : Array.from(touched.values(), ({ registry, agentId }) => ({ registry, agentId }));
     },
     hear(log) {
-      const found = changeOf(log);
+      const found = changeOf(kinds, log);
       if (found === undefined) return;
       if (log.removed) {
         const { registry, agentId, blockNumber, blockHash } = found.change;
@@ -147,4 +133,52 @@ export function createChangeReporter(
       reset(at);
     },
   };
+}
+
+/** @throws ChainError `rpc_bad_answer` */
+function changeOf(
+  kinds: ReadonlyMap<string, ContractKind>,
+  log: ChainLog,
+): { change: AgentChange; grants: boolean } | undefined {
+  const kind = kinds.get(log.address);
+  if (kind === undefined) {
+    throw new ChainError('rpc_bad_answer', { detail: 'a log of a registry that was not asked for' });
+  }
+  const { address: registry, blockNumber, blockHash } = log;
+  if (kind !== 'erc8004') {
+    const found = kind === 'ethr' ? identityOf(log) : cardOf(log);
+    if (found === undefined) return undefined;
+    const change: AgentChange = {
+      kind: 'key',
+      registry,
+      agentId: found,
+      safe: false,
+      blockNumber,
+      blockHash,
+    };
+    // Whether it grants depends on what came before; told twice, it is read twice.
+    return { change, grants: true };
+  }
+  const event = decodeEvent(log);
+  if (event === undefined) return undefined;
+  const { agentId } = event;
+  const at = { registry, agentId, safe: false, blockNumber, blockHash };
+  if (event.kind !== 'metadata') return { change: { kind: event.kind, ...at }, grants: false };
+  const fragment = fragmentOf(event.key);
+  if (fragment === undefined) return undefined;
+  const change: AgentChange = fragment === '' ? { kind: 'key', ...at } : { kind: 'key', fragment, ...at };
+  return { change, grants: fragment !== '' && event.value.length > 0 };
+}
+
+/** The identity of an ERC-1056 event. */
+function identityOf(log: ChainLog): bigint | undefined {
+  const event = decodeEthrEvent(log);
+  return event === undefined ? undefined : BigInt(event.identity);
+}
+
+/** What an event of an AgentCardRegistry calls its agent: the hash of its DID where it has that, else its id. */
+function cardOf(log: ChainLog): bigint | undefined {
+  const event = decodeCardEvent(log);
+  if (event === undefined) return undefined;
+  return BigInt('didHash' in event ? event.didHash : event.agentId);
 }

@@ -40,7 +40,7 @@ const IDENTITY_OWNER = '0x8733d4e8';
 const CHANGED = '0xf96d0f9f';
 
 /** The address of an identifier, which may be the public key behind it. @throws RangeError when it is neither */
-function ethrIdentity(identifier: string): EthrIdentity {
+export function ethrIdentity(identifier: string): EthrIdentity {
   if (identifier.length === 42) return { address: identifier };
   const publicKey = Buffer.from(identifier.slice(2), 'hex');
   let point: Buffer;

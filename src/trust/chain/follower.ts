@@ -8,10 +8,20 @@
  * forget too little lets a revoked key in.
  */
 
+import type { ContractKind } from '../did/ports.ts';
 import { type BlockRing, createBlockRing, RING_BLOCKS } from './block-ring.ts';
 import { type BlockRef, type ChainLog, type Header, parseHeader, parseLogs } from './blocks.ts';
+import {
+  AGENT_ACTIVATED,
+  AGENT_DEACTIVATED,
+  AGENT_DEACTIVATED_BY_HASH,
+  AGENT_REGISTERED,
+  KEY_ADDED,
+  KEY_REVOKED,
+} from './card-events.ts';
 import { type ChangeReporter, createChangeReporter, type RegistryChange } from './changes.ts';
 import { ChainError } from './errors.ts';
+import { DID_ATTRIBUTE_CHANGED, DID_DELEGATE_CHANGED, DID_OWNER_CHANGED } from './ethr-events.ts';
 import { METADATA_SET, REGISTERED, TRANSFER } from './events.ts';
 import { fetchHeaders, getBlockCall } from './headers.ts';
 import { type RpcAnswer, resultOf } from './json-rpc.ts';
@@ -20,6 +30,8 @@ import { type Finality, parseSafe } from './snapshot.ts';
 
 export interface FollowedRegistry {
   readonly address: string;
+  /** `erc8004` when left out. */
+  readonly kind?: ContractKind;
   /** Where to begin without a checkpoint: the block of deployment, to hear of everything that ever happened. */
   readonly fromBlock?: number;
 }
@@ -50,6 +62,20 @@ export interface Follower {
   forget(): void;
 }
 
+/** The events that concern keys. */
+const EVENTS: Readonly<Record<ContractKind, readonly string[]>> = {
+  erc8004: [METADATA_SET, TRANSFER, REGISTERED],
+  ethr: [DID_OWNER_CHANGED, DID_DELEGATE_CHANGED, DID_ATTRIBUTE_CHANGED],
+  'agent-card': [
+    AGENT_REGISTERED,
+    KEY_ADDED,
+    KEY_REVOKED,
+    AGENT_ACTIVATED,
+    AGENT_DEACTIVATED_BY_HASH,
+    AGENT_DEACTIVATED,
+  ],
+};
+
 /** After so long an absence everything is read anew instead: that is cheaper, and says the same. */
 const BACKFILL_BLOCKS_MAX = 100_000;
 const BACKFILL_LIMITS = { callsMax: 128, logsMax: 50_000 };
@@ -71,11 +97,14 @@ interface Following {
 }
 
 export function createFollower(options: FollowerOptions): Follower {
-  const addresses = options.registries.map((registry) => registry.address.toLowerCase());
-  const report = createChangeReporter(addresses, options.onChanged);
+  const kinds = new Map(
+    options.registries.map(({ address, kind = 'erc8004' }) => [address.toLowerCase(), kind] as const),
+  );
+  const report = createChangeReporter(kinds, options.onChanged);
+  const events = [...new Set(kinds.values())].flatMap((kind) => EVENTS[kind]);
   const following: Following = {
     options,
-    filter: { address: addresses, topics: [[METADATA_SET, TRANSFER, REGISTERED]] },
+    filter: { address: [...kinds.keys()], topics: [events] },
     ring: createBlockRing(),
     report,
     safeBlock: -1,

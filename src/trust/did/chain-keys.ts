@@ -201,7 +201,8 @@ export class ChainKeys implements KeyClass {
     let loaded: Loaded;
     try {
       const sight = this.#sight(watched, now());
-      loaded = await this.#documents.load(keyId.did, subject, sight === 'live' || sight === 'degraded');
+      const mayShare = isNamedByEvents(subject) && (sight === 'live' || sight === 'degraded');
+      loaded = await this.#documents.load(keyId.did, subject, mayShare);
       if (loaded.tier === 'redis' && this.#isOldRefusal(loaded.document, keyId.fragment)) {
         loaded = await this.#documents.load(keyId.did, subject, false);
       }
@@ -281,6 +282,14 @@ export class ChainKeys implements KeyClass {
     if (sight === 'live' || sight === 'degraded' || (sight === 'lagging' && safeMethod)) return null;
     return new DidError('did_stale', `the watcher lags behind the chain: ${sight}`);
   }
+}
+
+/**
+ * Whether every node knows from an event alone whom it concerns. Of the others only those who have read them do, so what
+ * another node shared may be older than a change that this one heard of without knowing whose it was.
+ */
+function isNamedByEvents({ kind, id }: ChainSubject): boolean {
+  return kind === 'erc8004' || (kind === 'ethr' && id.length === 42);
 }
 
 function pointOf(message: PurgeMessage): ChangePoint {

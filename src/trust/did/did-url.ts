@@ -7,7 +7,7 @@ const KEYID_BYTES_MAX = 512;
 /** Longest fragment: that of a did:key with a P-384 key takes 71. */
 const FRAGMENT_BYTES_MAX = 128;
 
-type DidMethod = 'key' | 'jwk' | 'pkh' | 'sage' | 'web' | 'webvh';
+type DidMethod = 'key' | 'jwk' | 'pkh' | 'ethr' | 'sage' | 'web' | 'webvh';
 
 /** What an identifier says of where its keys stand on a chain; the configuration says the rest. */
 export interface SubjectName {
@@ -27,6 +27,7 @@ const CLASS_OF: Readonly<Record<DidMethod, MethodClass>> = {
   key: 'offline',
   jwk: 'offline',
   pkh: 'offline',
+  ethr: 'chain',
   sage: 'chain',
   web: 'web',
   webvh: 'web',
@@ -55,6 +56,13 @@ const KEY_ID = /^z[1-9A-HJ-NP-Za-km-z]+$/;
 const JWK_ID = /^[A-Za-z0-9_-]+$/;
 // did:pkh of an Ethereum account (CAIP-10). An address is one number however its letters are written.
 const PKH_ID = /^eip155:[1-9][0-9]{0,14}:0x[0-9a-fA-F]{40}$/;
+// An address, or a compressed public key. Numbers without leading zeros; 12 hex digits stay exact in a number.
+const ETHR_ID =
+  /^(?:(0x[1-9a-fA-F][0-9a-fA-F]{0,11}|mainnet|sepolia):)?(0x[0-9a-fA-F]{40}|0x0[23][0-9a-fA-F]{64})$/;
+const ETHR_NETWORKS: ReadonlyMap<string, number> = new Map([
+  ['mainnet', 1],
+  ['sepolia', 11_155_111],
+]);
 // RFC 7638, SHA-256 in base64url.
 const THUMBPRINT = /^[A-Za-z0-9_-]{43}$/;
 // CAIP-2 and CAIP-10 in one spelling each: no leading zeros, the address in lower case. 15 digits stay exact in a number.
@@ -78,7 +86,8 @@ export function parseKeyId(keyid: string): ParsedKeyId {
     throw new DidError('did_malformed', `the fragment is longer than ${FRAGMENT_BYTES_MAX} bytes`);
   }
   const did = fragment === null ? keyid : keyid.slice(0, keyid.length - fragment.length - 1);
-  if (method === 'sage') return named(keyid, did, method, fragment, parseAgent(id));
+  if (method === 'sage') return parseSage(keyid, did, id, fragment);
+  if (method === 'ethr') return parseEthr(id, fragment);
   if (method === 'key') {
     if (!KEY_ID.test(id)) throw new DidError('did_malformed', 'did:key must be base58btc and begin with z');
     return named(keyid, did, method, fragment, null);
@@ -134,6 +143,53 @@ function named(
   site: WebName | null = null,
 ): ParsedKeyId {
   return { text, did, method, methodClass: CLASS_OF[method], fragment, subject, site };
+}
+
+/** The registry an agent of did:sage is in stands in its name; the first generations name a chain alone. */
+function parseSage(keyid: string, did: string, id: string, fragment: string | null): ParsedKeyId {
+  const match = /^(ethereum|eth|solana|sol):(.+)$/i.exec(id);
+  if (match === null) return named(keyid, did, 'sage', fragment, parseAgent(id));
+  const [, chain = '', name = ''] = match;
+  if (chain.toLowerCase().startsWith('sol'))
+    throw new DidError('did_method_unsupported', 'did:sage agents on Solana are not supported');
+  const subject = { kind: 'agent-card', chainId: null, contract: null, id: name } as const;
+  return spelled(cardDid(name), 'sage', fragment, subject);
+}
+
+/** did:ethr, with its network as the reference resolver takes it: by number in hex, or one of two names. */
+function parseEthr(id: string, fragment: string | null): ParsedKeyId {
+  const match = ETHR_ID.exec(id);
+  if (match === null) {
+    throw new DidError(
+      'did_malformed',
+      'did:ethr must read did:ethr:[<0x and the chain id in hex>:]<0x and 40 or 66 hex digits>',
+    );
+  }
+  const [, network, identifier = ''] = match;
+  const chainId = network === undefined ? 1 : (ETHR_NETWORKS.get(network) ?? Number(network));
+  const subject = { kind: 'ethr', chainId, contract: null, id: identifier.toLowerCase() } as const;
+  return spelled(ethrDid(chainId, identifier), 'ethr', fragment, subject);
+}
+
+/** In the one spelling, however it was sent. */
+function spelled(
+  did: string,
+  method: 'sage' | 'ethr',
+  fragment: string | null,
+  subject: SubjectName,
+): ParsedKeyId {
+  return named(fragment === null ? did : `${did}#${fragment}`, did, method, fragment, subject);
+}
+
+/** The DID of an ERC-1056 identity in its one spelling. @param identifier an address, or a compressed public key */
+export function ethrDid(chainId: number, identifier: string): string {
+  const network = chainId === 1 ? '' : `0x${chainId.toString(16)}:`;
+  return `did:ethr:${network}${identifier.toLowerCase()}`;
+}
+
+/** The DID of an agent of the first generations in its one spelling. */
+export function cardDid(id: string): string {
+  return `did:sage:ethereum:${id}`;
 }
 
 /** The DID of an agent; `registry` may be checksummed, the answer is canonical. */

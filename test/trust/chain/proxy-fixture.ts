@@ -20,14 +20,14 @@ export interface Behaviour {
   cuts?: boolean;
 }
 
-export interface Proxy extends AsyncDisposable {
+export interface NodeProxy extends AsyncDisposable {
   readonly url: string;
   behaviour: Behaviour;
   /** Batches it was asked. */
   readonly requests: number;
 }
 
-export async function startProxy(behind: string, behaviour: Behaviour = {}): Promise<Proxy> {
+export async function startProxy(behind: string, behaviour: Behaviour = {}): Promise<NodeProxy> {
   let requests = 0;
   const server = createServer((request, response) => {
     serve(request, response).catch((error: unknown) => response.destroy(error as Error));

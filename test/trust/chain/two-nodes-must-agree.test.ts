@@ -4,11 +4,11 @@ import { readAgentKeys } from '../../../src/trust/chain/agent-keys.ts';
 import { type ChainReads, createReads, type Disagreement } from '../../../src/trust/chain/agreement.ts';
 import { METADATA_SET } from '../../../src/trust/chain/events.ts';
 import { someKey, startChain, type TestChain } from './fixture.ts';
-import { type Behaviour, type Proxy, startProxy, stoppedAt } from './proxy-fixture.ts';
+import { type Behaviour, type NodeProxy, startProxy, stoppedAt } from './proxy-fixture.ts';
 
 let chain: TestChain;
 let agentId: bigint;
-let proxies: Proxy[];
+let proxies: NodeProxy[];
 let reads: ChainReads;
 let told: Disagreement[];
 let telling: EventTarget;
@@ -100,7 +100,7 @@ describe('three nodes', () => {
       await open(3);
       await chain.owner.revokeKey(agentId, 'main');
       await chain.anvil.mine(2);
-      const liar = proxies[place] as Proxy;
+      const liar = proxies[place] as NodeProxy;
       liar.behaviour = lies[lie] as Behaviour;
       for (let i = 0; i < 5; i++) expect(await read()).toEqual(['spare']);
       expect(await firstTold()).toMatchObject({ node: liar.url });
@@ -116,7 +116,7 @@ describe('three nodes', () => {
     const before = Number(await chain.anvil.call('eth_blockNumber'));
     await chain.owner.revokeKey(agentId, 'main');
     await chain.anvil.mine(2);
-    (proxies[0] as Proxy).behaviour = stoppedAt(before);
+    (proxies[0] as NodeProxy).behaviour = stoppedAt(before);
     for (let i = 0; i < 5; i++) expect(await read()).toEqual(['spare']);
   });
 
@@ -124,10 +124,10 @@ describe('three nodes', () => {
     await open(3);
     await chain.owner.revokeKey(agentId, 'main');
     const head = Number(await chain.anvil.call('eth_blockNumber'));
-    (proxies[1] as Proxy).behaviour = stoppedAt(head - 1);
+    (proxies[1] as NodeProxy).behaviour = stoppedAt(head - 1);
     expect(await read()).toEqual(['spare']);
     // All three differ: one sees the revocation, one does not, one is away.
-    (proxies[2] as Proxy).behaviour = { cuts: true };
+    (proxies[2] as NodeProxy).behaviour = { cuts: true };
     expect(await read()).toEqual(['main', 'spare']);
     expect(told).toEqual([]);
   });
@@ -145,7 +145,7 @@ describe('three nodes', () => {
       return times.sort((a, b) => a - b)[10] as number;
     };
     const whole = await timed();
-    (proxies[0] as Proxy).behaviour = { [fault]: true };
+    (proxies[0] as NodeProxy).behaviour = { [fault]: true };
     const halting = await timed();
     console.log(`[*] ${whole.toFixed(1)} ms with three nodes, ${halting.toFixed(1)} ms when one ${fault}`);
     expect(halting).toBeLessThan(500);
@@ -166,16 +166,16 @@ describe('two nodes', () => {
 
   test('must both answer', async () => {
     expect(await read()).toEqual(['main', 'spare']);
-    (proxies[0] as Proxy).behaviour = { cuts: true };
+    (proxies[0] as NodeProxy).behaviour = { cuts: true };
     await expect(read()).rejects.toMatchObject({ code: 'rpc_unconfirmed' });
-    (proxies[0] as Proxy).behaviour = {};
+    (proxies[0] as NodeProxy).behaviour = {};
     expect(await read()).toEqual(['main', 'spare']);
   });
 
   test.each(Object.keys(lies))('of which one %s are no answer', async (lie) => {
     await chain.owner.revokeKey(agentId, 'main');
     await chain.anvil.mine(2);
-    (proxies[0] as Proxy).behaviour = lies[lie] as Behaviour;
+    (proxies[0] as NodeProxy).behaviour = lies[lie] as Behaviour;
     await expect(read()).rejects.toMatchObject({ code: 'rpc_disagreement' });
     expect(told.length).toBeGreaterThan(0);
   });
@@ -185,7 +185,7 @@ describe('two nodes', () => {
     await chain.owner.revokeKey(agentId, 'main');
     await chain.anvil.call('evm_increaseTime', 3_600);
     await chain.anvil.mine(2);
-    (proxies[0] as Proxy).behaviour = stoppedAt(before);
+    (proxies[0] as NodeProxy).behaviour = stoppedAt(before);
     await expect(read()).rejects.toMatchObject({ code: 'rpc_disagreement' });
   });
 });
