@@ -131,7 +131,9 @@ describe('chains and their endpoints', () => {
       { chainId: 1, url: 'http://b' },
     ]);
     expect(watched).toMatchObject({ id: 1, urls: ['http://a', 'http://b'], finality: 'safe' });
-    expect(watched?.registries).toEqual([{ address: `0x${'0'.repeat(38)}ab`, fromBlock: 7 }]);
+    expect(watched?.registries).toEqual([
+      { kind: 'erc8004', address: `0x${'0'.repeat(38)}ab`, fromBlock: 7 },
+    ]);
   });
 
   test('every fault is told', () => {

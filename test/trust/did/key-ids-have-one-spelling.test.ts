@@ -85,7 +85,10 @@ const MALFORMED: readonly string[] = [
   `did:sage:eip155:1:${REGISTRY.toUpperCase()}:1`,
   'did:sage:eip155:1:0x5FbDB2315678afecb367f032d93F642f64180aa3:1',
   `did:sage:eip155:1:${REGISTRY.slice(0, -1)}:1`,
-  `did:sage:solana:1:${REGISTRY}:1`,
+  'did:ethr:0xabc',
+  'did:ethr:0x01:0x5fbdb2315678afecb367f032d93f642f64180aa3',
+  'did:ethr:goerli:0x5fbdb2315678afecb367f032d93f642f64180aa3',
+  'did:ethr:0x045fbdb2315678afecb367f032d93f642f64180aa35fbdb2315678afecb367f032d93f64',
   `${ED}#${'a'.repeat(129)}`,
   `did:key:z${'1'.repeat(512)}`,
 ];
@@ -97,7 +100,20 @@ describe('a keyid in any other spelling is malformed', () => {
 
   it('and one of a method that is not ours is told apart', async () => {
     expect(await codeOf(() => parseKeyId('did:ion:abc#k'))).toBe('did_method_unsupported');
-    expect(await codeOf(() => parseKeyId('did:ethr:0xabc'))).toBe('did_method_unsupported');
+    expect(await codeOf(() => parseKeyId('did:sage:solana:abc'))).toBe('did_method_unsupported');
+  });
+
+  it.each([
+    ['did:ethr:mainnet:0x5FbDB2315678afecb367f032d93F642f64180aa3', `did:ethr:${REGISTRY}`],
+    [`did:ethr:0x1:${REGISTRY}`, `did:ethr:${REGISTRY}`],
+    [`did:ethr:sepolia:${REGISTRY}`, `did:ethr:0xaa36a7:${REGISTRY}`],
+    [`did:ethr:0xAA36A7:${REGISTRY}`, `did:ethr:0xaa36a7:${REGISTRY}`],
+    ['did:sage:ETH:Agent-1', 'did:sage:ethereum:Agent-1'],
+    ['did:pkh:eip155:1:0x5FbDB2315678afecb367f032d93F642f64180aa3', `did:pkh:eip155:1:${REGISTRY}`],
+  ])('%s is one name of %s', (sent, did) => {
+    expect(parseKeyId(sent)).toMatchObject({ did, text: did });
+    expect(parseKeyId(`${sent}#key-1`)).toMatchObject({ did, text: `${did}#key-1`, fragment: 'key-1' });
+    expect(parseKeyId(did)).toEqual(parseKeyId(sent));
   });
 
   it('never ends in anything but a DidError, quickly, for any text', () => {
