@@ -195,6 +195,15 @@ function createPolicyMetrics(registry: Registry): PolicyMetrics {
 
 type PartMetrics = Pick<Metrics, 'chainHead' | 'rpcDisagreed' | 'circuitChanged'>;
 
+function disagreementCounter(registers: Registry[]): Counter<'chain'> {
+  return new Counter({
+    name: 'sage_rpc_disagreements_total',
+    help: 'Answers of RPC nodes that no other node gave.',
+    labelNames: ['chain'],
+    registers,
+  });
+}
+
 /** Chain, circuits, nonces and Redis: parts whose present state is what matters. */
 function createPartMetrics(registry: Registry, sources: MetricSources): PartMetrics {
   const registers = [registry];
@@ -221,12 +230,7 @@ function createPartMetrics(registry: Registry, sources: MetricSources): PartMetr
     Number(connected),
   );
 
-  const disagreements = new Counter({
-    name: 'sage_rpc_disagreements_total',
-    help: 'Answers of RPC nodes that no other node gave.',
-    labelNames: ['chain'],
-    registers,
-  });
+  const disagreements = disagreementCounter(registers);
   const disagreed = new Set<string>();
 
   new Gauge({
@@ -273,7 +277,13 @@ function createPartMetrics(registry: Registry, sources: MetricSources): PartMetr
   return {
     chainHead(event) {
       const chain = String(event.chainId);
-      if (heads.has(chain) || heads.size < CHAINS_MAX) heads.set(chain, event);
+      if (!heads.has(chain)) {
+        if (heads.size >= CHAINS_MAX) return;
+        // So that the first disagreement is an increase.
+        disagreements.inc({ chain }, 0);
+        disagreed.add(chain);
+      }
+      heads.set(chain, event);
     },
     rpcDisagreed({ chainId }) {
       const chain = String(chainId);
