@@ -300,6 +300,7 @@ async function openParts(
     pollIntervalMs: env.chainPollIntervalMs,
     allowPrivateHosts: env.allowPrivateDidHosts,
     checkpoints: database.checkpoints,
+    tombstones: database.tombstones,
     log,
     now,
     monotonicNow: () => performance.now(),

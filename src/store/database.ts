@@ -116,6 +116,26 @@ export interface CheckpointRows {
   save(chainId: number, block: { readonly number: number; readonly hash: string }): Promise<void>;
 }
 
+/** The last change of a DID on a chain that took something away: a key, or all of them. */
+export interface TombstoneRow {
+  readonly chainId: number;
+  /** In its one spelling, 512 characters at most; empty: every DID of the chain. */
+  readonly did: string;
+  /** What was read of the DID at an earlier block does not know of the change. */
+  readonly blockNumber: number;
+  /** Of the block of the change; empty when there is none, or the number alone tells. */
+  readonly blockHash: string;
+}
+
+export interface TombstoneRows {
+  /** Writes many at once; one that stands there with the same block or a later one stays. Each DID once. */
+  note(rows: readonly TombstoneRow[], atMs: number): Promise<void>;
+  /** The latest that concerns the DID, that of its whole chain included. */
+  find(chainId: number, did: string): Promise<Pick<TombstoneRow, 'blockNumber' | 'blockHash'> | null>;
+  /** Forgets what was noted before `sinceMs`. What is more than `rows` is folded into one row for the whole chain. */
+  trim(keep: { readonly rows: number; readonly sinceMs: number }): Promise<void>;
+}
+
 /** One request, as it was decided; made from its record. */
 export interface DecisionRow {
   readonly requestId: string;
@@ -238,6 +258,7 @@ export interface Database {
   readonly apiKeys: ApiKeyRows;
   readonly revocations: RevocationRows;
   readonly checkpoints: CheckpointRows;
+  readonly tombstones: TombstoneRows;
   readonly decisions: DecisionRows;
   readonly policies: PolicyRows;
   readonly idempotency: IdempotencyRows;

@@ -28,6 +28,7 @@ export const OPERATIONS = [
   'api_keys',
   'revocations',
   'checkpoints',
+  'tombstones',
   'decisions',
   'policies',
   'idempotency',

@@ -13,6 +13,7 @@ import { decisionRows } from './rows/decisions.ts';
 import { idempotencyRows } from './rows/idempotency.ts';
 import { policyRows } from './rows/policies.ts';
 import { revocationRows } from './rows/revocations.ts';
+import { tombstoneRows } from './rows/tombstones.ts';
 import { openSqlite } from './sqlite/driver.ts';
 import type { StoreLog } from './standing.ts';
 import { type WatchedDriver, watchDriver } from './watched-driver.ts';
@@ -99,6 +100,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     apiKeys: apiKeyRows(db, now),
     revocations: revocationRows(db),
     checkpoints: checkpointRows(db),
+    tombstones: tombstoneRows(db),
     decisions: decisionRows(db),
     policies: policyRows(db),
     idempotency: idempotencyRows(db),

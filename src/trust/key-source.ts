@@ -4,6 +4,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { channel } from 'node:diagnostics_channel';
+import type { TombstoneRows } from '../store/database.ts';
 import type { SharedKeyCache } from '../store/redis/key-cache.ts';
 import { createReads, type Disagreement, type NodeRecord } from './chain/agreement.ts';
 import type { BlockRef } from './chain/blocks.ts';
@@ -16,6 +17,7 @@ import { createChainReader, type ReadableChain } from './chain-reader.ts';
 import { createDenyList, type DenyList } from './did/deny-list.ts';
 import type { ContractKind } from './did/ports.ts';
 import { createResolver, type Resolver } from './did/resolver.ts';
+import { openTombstones, type Tombstones } from './did/tombstones.ts';
 import { createFetcher } from './fetch/fetcher.ts';
 import type { VerificationKey } from './keys/key.ts';
 
@@ -61,6 +63,8 @@ export interface KeySourceOptions {
     load(chainId: number): Promise<BlockRef | null>;
     save(chainId: number, block: BlockRef): Promise<void>;
   };
+  /** Where what was taken away on chain is kept over restarts, for all nodes; nowhere when left out. */
+  readonly tombstones?: TombstoneRows;
   readonly log: WatcherLog;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -90,31 +94,44 @@ function sealKey(clusterSecret: string | null): Uint8Array {
   return createHash('sha256').update(`sage key cache\0${clusterSecret}`).digest();
 }
 
-function checkpointOf({ checkpoints, log }: KeySourceOptions, chainId: number): Checkpoint | undefined {
+function checkpointOf(
+  { checkpoints, log }: KeySourceOptions,
+  chainId: number,
+  resolver: Resolver,
+  tombstones: Tombstones | undefined,
+): Checkpoint | undefined {
   if (checkpoints === undefined) return undefined;
   return {
     async load() {
       try {
-        return (await checkpoints.load(chainId)) ?? undefined;
+        const block = (await checkpoints.load(chainId)) ?? undefined;
+        if (block !== undefined) resolver.followedTo(chainId, block.number);
+        return block;
       } catch (error) {
         // As after a first start: every key of the registries is asked for again.
         log.warn({ err: error, chain: chainId }, 'chain watcher: the checkpoint was not read');
         return undefined;
       }
     },
-    save: (block) => checkpoints.save(chainId, block),
+    async save(block) {
+      // What is told up to here is told again after a restart unless it is kept.
+      await tombstones?.written();
+      await checkpoints.save(chainId, block);
+    },
   };
 }
 
-function watch(
-  chain: WatchedChain,
-  names: ChainNames,
-  resolver: Resolver,
-  options: KeySourceOptions,
-): Watcher {
+interface Watching {
+  readonly chain: WatchedChain;
+  readonly names: ChainNames;
+  readonly resolver: Resolver;
+  readonly tombstones: Tombstones | undefined;
+}
+
+function watch({ chain, names, resolver, tombstones }: Watching, options: KeySourceOptions): Watcher {
   const kinds = new Map(chain.registries.map(({ address, kind }) => [address.toLowerCase(), kind]));
   let first = true;
-  const checkpoint = checkpointOf(options, chain.id);
+  const checkpoint = checkpointOf(options, chain.id, resolver, tombstones);
   const onChanged = (change: RegistryChange): void => {
     const chainId = chain.id;
     if (change.kind === 'reset') {
@@ -175,7 +192,9 @@ export function openKeySource(options: KeySourceOptions): KeySource {
     monotonicNow: options.monotonicNow,
   });
   const denied = createDenyList(now);
+  const tombstones = options.tombstones && openTombstones({ ...options, rows: options.tombstones });
   const resolver = createResolver({
+    tombstones,
     denied,
     chain: chains.length === 0 ? null : createChainReader(readable),
     chains: chains.map(({ id, registries }) => ({
@@ -192,7 +211,8 @@ export function openKeySource(options: KeySourceOptions): KeySource {
   });
   const watchers = chains.map((chain) => {
     const { names, reads } = readable.get(chain.id) as ReadableChain;
-    return { chainId: chain.id, watcher: watch(chain, names, resolver, options), reads };
+    const watcher = watch({ chain, names, resolver, tombstones }, options);
+    return { chainId: chain.id, watcher, reads };
   });
   const report = (): void => {
     for (const { chainId, watcher } of watchers) {
@@ -222,6 +242,7 @@ export function openKeySource(options: KeySourceOptions): KeySource {
       fetcher.close();
       resolver.close();
       await Promise.all(watchers.map(({ watcher }) => watcher.close()));
+      await tombstones?.close();
       await Promise.all(Array.from(readable.values(), ({ reads }) => reads.close()));
     },
   };

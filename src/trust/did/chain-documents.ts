@@ -9,6 +9,7 @@ import { type ChainDocument, documentOf } from './document.ts';
 import { DidError } from './errors.ts';
 import type { ChainKeys, ChainReader, ChainSubject, ResolverLog } from './ports.ts';
 import { openDocument, sealDocument } from './sealed.ts';
+import type { Tombstones } from './tombstones.ts';
 import type { Withdrawals } from './withdrawals.ts';
 
 /** Resolutions under way at once, for the whole process; past it a miss fails at once rather than queue. */
@@ -17,6 +18,9 @@ const FLIGHTS_MAX = 512;
 export const CHAIN_READS_MAX = 64;
 /** A caller has waited long enough for a head of a chain by then. */
 const CHAIN_READ_TIMEOUT_MS = 3_000;
+/** Questions to the database at once, and how long each is waited for; past either the chain is asked instead. */
+const LOOK_UPS_MAX = 64;
+const LOOK_UP_TIMEOUT_MS = 250;
 /** A DID that is purged during this many reads in a row is changing too fast to be answered for. */
 const READS_PER_FLIGHT_MAX = 4;
 
@@ -31,6 +35,8 @@ export interface ChainDocumentsOptions {
   readonly chain: ChainReader;
   readonly shared: SharedKeyCache | null;
   readonly secret: Uint8Array;
+  /** Undefined: nothing is kept beyond this process. */
+  readonly tombstones: Pick<Tombstones, 'find'> | undefined;
   readonly withdrawals: Withdrawals;
   readonly now: () => number;
   readonly log: ResolverLog;
@@ -42,6 +48,7 @@ export class ChainDocuments {
   readonly #options: ChainDocumentsOptions;
   readonly #flights = new Map<string, Promise<Loaded>>();
   #chainReads = 0;
+  #lookUps = 0;
   #forged = 0;
   #outdated = 0;
 
@@ -112,7 +119,35 @@ export class ChainDocuments {
       this.#outdated += 1;
       return null;
     }
-    return { document, tier: 'redis', epoch };
+    return (await this.#outlived(did, subject.chainId, document)) ? null : { document, tier: 'redis', epoch };
+  }
+
+  /**
+   * Whether something was taken away since the document was read, as far as any node has told the database: this one may
+   * have forgotten it, or not have heard yet. What cannot be asked is not taken for a no.
+   */
+  async #outlived(did: string, chainId: number, document: ChainDocument): Promise<boolean> {
+    const { tombstones } = this.#options;
+    if (tombstones === undefined) return false;
+    if (this.#lookUps >= LOOK_UPS_MAX) return true;
+    this.#lookUps += 1;
+    const looking = tombstones.find(chainId, did).finally(() => {
+      this.#lookUps -= 1;
+    });
+    let last: Awaited<ReturnType<Tombstones['find']>>;
+    try {
+      last = await within(looking, LOOK_UP_TIMEOUT_MS);
+    } catch {
+      // The database tells of its own failures.
+      return true;
+    }
+    if (last === null) return false;
+    const { blockNumber, blockHash } = last;
+    const isOtherBranch = blockHash !== '' && document.blockHash !== blockHash;
+    const outlived =
+      document.blockNumber < blockNumber || (document.blockNumber === blockNumber && isOtherBranch);
+    if (outlived) this.#outdated += 1;
+    return outlived;
   }
 
   /** Null when the DID was purged meanwhile: what the chain said then counts for nothing, a refusal included. */

@@ -64,6 +64,7 @@ export class ChainKeys implements KeyClass {
       chain,
       shared: options.shared,
       secret: options.sharedSecret,
+      tombstones: options.tombstones,
       withdrawals: tools.withdrawals,
       now,
       log,
@@ -132,12 +133,14 @@ export class ChainKeys implements KeyClass {
     if (kind === 'reset') {
       // Each node's own watcher says so to its own node; what Redis holds is too old for this node from now on.
       this.#tools.withdrawals.withdrawChain(chainId, blockNumber);
+      this.#bury(change);
       this.forgetAll('chain', blockNumber);
       return;
     }
     const { did, fragment = '', safe = false, blockHash } = change;
     const message: PurgeMessage = { chainId, did, kind, fragment, safe, blockNumber, blockHash };
     this.#tools.forget(did, pointOf(message), 'chain');
+    this.#bury(change);
     if (shared !== null) {
       // In this order and without waiting: whoever hears of the purge must not find the old value any more. When
       // Redis cannot be told, the other nodes' own watchers and the block floors stand in, and losing the
@@ -146,6 +149,24 @@ export class ChainKeys implements KeyClass {
       shared.publishPurge(sealPurge(sharedSecret, message)).catch(() => undefined);
     }
     this.#tools.announce(did);
+  }
+
+  /** Remembers beyond a restart what was taken away. A new agent, or a key that now counts, takes nothing away. */
+  #bury(change: ChainChange): void {
+    const { shared, tombstones } = this.#options;
+    const { withdrawals } = this.#tools;
+    const { chainId, kind } = change;
+    // Where nothing is shared there is nothing to hold against it.
+    if (shared === null || tombstones === undefined) return;
+    if (kind === 'reset') {
+      tombstones.note({ chainId, did: '', blockNumber: withdrawals.wholeFloor(chainId), blockHash: '' });
+      return;
+    }
+    if (kind === 'registered' || change.safe === true) return;
+    const { did } = change;
+    const blockNumber = withdrawals.ownFloor(did);
+    const isOfChange = kind !== 'reorg' && blockNumber === change.blockNumber;
+    tombstones.note({ chainId, did, blockNumber, blockHash: isOfChange ? change.blockHash : '' });
   }
 
   setStaleness(chainId: number, report: WatcherReport): void {
@@ -157,6 +178,10 @@ export class ChainKeys implements KeyClass {
 
   watchedFrom(chainId: number, blockNumber: number): void {
     if (this.#watched.has(chainId)) this.#tools.withdrawals.watchedFrom(chainId, blockNumber);
+  }
+
+  followedTo(chainId: number, blockNumber: number): void {
+    if (this.#watched.has(chainId)) this.#tools.withdrawals.sawBlock(chainId, blockNumber);
   }
 
   stats() {

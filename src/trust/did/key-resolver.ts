@@ -140,6 +140,10 @@ export class KeyResolver implements Resolver {
     this.#chain?.watchedFrom(chainId, blockNumber);
   }
 
+  followedTo(chainId: number, blockNumber: number): void {
+    this.#chain?.followedTo(chainId, blockNumber);
+  }
+
   async recheck(did: string): Promise<void> {
     let keyId: ParsedKeyId;
     try {

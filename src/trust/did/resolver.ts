@@ -17,6 +17,7 @@ import type { ChainChange, ChainReader, ContractKind, ResolverLog } from './port
 import type { RevokedListener } from './revocations.ts';
 import { SEAL_SECRET_BYTES_MIN } from './sealed.ts';
 import type { Sight, WatcherReport } from './staleness.ts';
+import type { Tombstones } from './tombstones.ts';
 
 export type { ResolvedKey } from './key-memory.ts';
 
@@ -80,6 +81,8 @@ export interface ResolverOptions {
   readonly shared: SharedKeyCache | null;
   /** Authenticates what is put into `shared`: at least 32 bytes, the same on every node. */
   readonly sharedSecret: Uint8Array;
+  /** What was taken away on chain, beyond this process and this node; for what comes from `shared`. */
+  readonly tombstones?: Pick<Tombstones, 'note' | 'find'> | undefined;
   /** What operators deny; after it has changed, the DIDs concerned are to be purged. */
   readonly denied: DenyList;
   /** Milliseconds since the epoch. */
@@ -142,6 +145,8 @@ export interface Resolver {
   setStaleness(chainId: number, report: WatcherReport): void;
   /** The watcher has told, or will tell, of every change after this block. Until then the shared tier is not believed. */
   watchedFrom(chainId: number, blockNumber: number): void;
+  /** An earlier run had followed the chain to this block: what begins below it now may be another branch. */
+  followedTo(chainId: number, blockNumber: number): void;
   /** To be called now and then for each DID that has something open: `onRevoked` tells when its keys no longer stand. */
   recheck(did: string): Promise<void>;
   /** Called after every purge, so that what a caller holds open can be closed when its key no longer stands. */

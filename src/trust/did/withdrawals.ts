@@ -78,7 +78,7 @@ export class Withdrawals {
     const chain = this.#chainOf(chainId);
     // The first thing heard of a chain is where its watcher begins. Later it is a branch dropped deeper than anyone
     // remembers, and block numbers of two branches do not compare: only higher ones than any seen are from the new.
-    const floor = chain.headSeen === 0 ? blockNumber : chain.headSeen + 1;
+    const floor = Math.max(blockNumber, chain.headSeen + 1);
     chain.sharedFloor = Math.max(chain.sharedFloor, floor);
     chain.headSeen = Math.max(chain.headSeen, blockNumber);
     this.withdrawAll();
@@ -109,6 +109,16 @@ export class Withdrawals {
     return Math.max(this.#byDid.get(did)?.sharedFloor ?? 0, chain.sharedFloor, chain.watchedFrom);
   }
 
+  /** From which block on a shared value of the DID knows of the last change told of it; 0 when none was. */
+  ownFloor(did: string): number {
+    return this.#byDid.get(did)?.sharedFloor ?? 0;
+  }
+
+  /** The same for what any DID of the chain may have changed in. */
+  wholeFloor(chainId: number): number {
+    return this.#chainOf(chainId).sharedFloor;
+  }
+
   sawBlock(chainId: number, blockNumber: number): void {
     const chain = this.#chainOf(chainId);
     chain.headSeen = Math.max(chain.headSeen, blockNumber);
@@ -123,8 +133,11 @@ export class Withdrawals {
     // Nothing new is known of any block: the floors stay, and whatever message comes next is news.
     if (change === null) return { ...before, mark: '' };
     const chain = this.#chainOf(change.chainId);
-    chain.headSeen = Math.max(chain.headSeen, change.blockNumber);
-    const { chainId, mark } = change;
+    const { chainId, mark, blockNumber } = change;
+    // Not above what was seen: the change may be on another branch than what was read at these heights.
+    const isLate = blockNumber <= chain.headSeen;
+    const seen = isLate ? chain.headSeen + 1 : blockNumber;
+    chain.headSeen = Math.max(chain.headSeen, blockNumber);
     if (change.kind === 'reorg') {
       // Block numbers of the dropped branch compare with nothing. The chain's next answer comes from the new one;
       // a shared value is only known to once it is from a block that neither branch had when we heard.
@@ -133,8 +146,8 @@ export class Withdrawals {
     return {
       chainId,
       mark,
-      chainFloor: Math.max(change.blockNumber, before.chainFloor),
-      sharedFloor: Math.max(change.blockNumber, before.sharedFloor),
+      chainFloor: Math.max(blockNumber, before.chainFloor),
+      sharedFloor: Math.max(seen, before.sharedFloor),
     };
   }
 

@@ -8,6 +8,10 @@ import { openDatabase } from '../../../src/store/open-database.ts';
 import { sharedPostgres } from '../../support/postgres.ts';
 import { NOW, onEveryDatabase } from './support.ts';
 
+/** Of this release, in their order. */
+const ALL = ['operators', 'tombstones'];
+const LABELS = ALL.map((name, at) => `000${at + 1}_${name}`);
+
 onEveryDatabase(({ kind, place }) => {
   async function run(sql: string): Promise<void> {
     const { options } = await place();
@@ -26,15 +30,15 @@ onEveryDatabase(({ kind, place }) => {
     expect(await migrationStatus(target)).toMatchObject({
       kind,
       changed: [],
-      migrations: [{ number: 1, name: 'operators', state: 'pending', appliedAtMs: null }],
+      migrations: ALL.map((name, at) => ({ number: at + 1, name, state: 'pending', appliedAtMs: null })),
     });
     expect(await migrate(target, { direction: 'up', to: 0 })).toMatchObject({ changed: [] });
     expect(await migrate(target, { direction: 'up' })).toMatchObject({
-      changed: ['0001_operators'],
-      migrations: [{ state: 'applied', appliedAtMs: NOW }],
+      changed: LABELS,
+      migrations: ALL.map(() => ({ state: 'applied', appliedAtMs: NOW })),
     });
     expect((await migrate(target, { direction: 'up' })).changed).toEqual([]);
-    expect((await migrate(target, { direction: 'down', to: 0 })).changed).toEqual(['0001_operators']);
+    expect((await migrate(target, { direction: 'down', to: 0 })).changed).toEqual(LABELS.toReversed());
     expect((await migrate(target, { direction: 'down', to: 0 })).changed).toEqual([]);
     const database = await openDatabase(options);
     await database.agents.insert('a', '{}', 'key:one', NOW);
@@ -49,7 +53,7 @@ onEveryDatabase(({ kind, place }) => {
     await expect(openDatabase({ ...options, startMs: 0 })).rejects.toMatchObject({
       message: expect.stringContaining('checkpoints'),
     });
-    expect((await migrationStatus(options)).migrations).toMatchObject([{ state: 'pending' }]);
+    expect((await migrationStatus(options)).migrations).toMatchObject(ALL.map(() => ({ state: 'pending' })));
     await expect(run('select * from topics')).rejects.toThrow(/topics/);
     await run('drop table checkpoints');
     await (await openDatabase(options)).close();
@@ -69,7 +73,7 @@ onEveryDatabase(({ kind, place }) => {
         message: expect.stringContaining('0007_later'),
       });
     expect((await migrationStatus(options)).migrations).toMatchObject([
-      { number: 1, state: 'applied' },
+      ...ALL.map((name, at) => ({ number: at + 1, name, state: 'applied' })),
       { number: 7, name: 'later', state: 'unknown' },
     ]);
     await run('delete from schema_migrations where number = 7');
@@ -78,7 +82,7 @@ onEveryDatabase(({ kind, place }) => {
       code: 'STORE_SCHEMA_UNKNOWN',
       message: expect.stringContaining('0001_operators'),
     });
-    expect((await migrationStatus(options)).migrations).toMatchObject([{ state: 'changed' }]);
+    expect((await migrationStatus(options)).migrations).toMatchObject(ALL.map(() => ({ state: 'changed' })));
   });
 });
 

@@ -10,6 +10,7 @@ import {
   type ResolvedKey,
   type Resolver,
   type ResolverBounds,
+  type ResolverOptions,
 } from '../../../src/trust/did/resolver.ts';
 
 export const CHAIN_ID = 31337;
@@ -109,6 +110,7 @@ export interface WorldOptions {
   readonly bounds?: Partial<ResolverBounds>;
   readonly shared?: SharedKeyCache | null;
   readonly registry?: Registry;
+  readonly tombstones?: ResolverOptions['tombstones'];
   /** False: nobody watches the chain. */
   readonly watched?: boolean;
 }
@@ -117,6 +119,7 @@ export function newWorld({
   bounds,
   shared = null,
   registry = new Registry(),
+  tombstones,
   watched = true,
 }: WorldOptions = {}): World {
   const warnings: string[] = [];
@@ -128,6 +131,7 @@ export function newWorld({
     chains: [{ chainId: CHAIN_ID, contracts: [{ kind: 'erc8004', address: REGISTRY }] }],
     shared,
     sharedSecret: SECRET,
+    tombstones,
     denied,
     now: () => world.nowMs,
     monotonicNow: () => performance.now(),
