@@ -181,7 +181,7 @@ export class ChainKeys implements KeyClass {
   }
 
   followedTo(chainId: number, blockNumber: number): void {
-    if (this.#watched.has(chainId)) this.#tools.withdrawals.sawBlock(chainId, blockNumber);
+    if (this.#watched.has(chainId)) this.#tools.withdrawals.followedTo(chainId, blockNumber);
   }
 
   stats() {

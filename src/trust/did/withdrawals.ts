@@ -31,6 +31,8 @@ interface ChainFloor {
   watchedFrom: number | null;
   /** Highest block any answer or event told of. */
   headSeen: number;
+  /** Where an earlier run had got to. */
+  headBefore: number;
   /** Floors of forgotten withdrawals. */
   chainFloor: number;
   sharedFloor: number;
@@ -78,7 +80,7 @@ export class Withdrawals {
     const chain = this.#chainOf(chainId);
     // The first thing heard of a chain is where its watcher begins. Later it is a branch dropped deeper than anyone
     // remembers, and block numbers of two branches do not compare: only higher ones than any seen are from the new.
-    const floor = Math.max(blockNumber, chain.headSeen + 1);
+    const floor = Math.max(blockNumber, chain.headSeen + 1, chain.headBefore + 1);
     chain.sharedFloor = Math.max(chain.sharedFloor, floor);
     chain.headSeen = Math.max(chain.headSeen, blockNumber);
     this.withdrawAll();
@@ -122,6 +124,10 @@ export class Withdrawals {
   sawBlock(chainId: number, blockNumber: number): void {
     const chain = this.#chainOf(chainId);
     chain.headSeen = Math.max(chain.headSeen, blockNumber);
+  }
+
+  followedTo(chainId: number, blockNumber: number): void {
+    this.#chainOf(chainId).headBefore = blockNumber;
   }
 
   watchedFrom(chainId: number, blockNumber: number): void {
@@ -168,7 +174,7 @@ export class Withdrawals {
   #chainOf(chainId: number): ChainFloor {
     let chain = this.#chains.get(chainId);
     if (chain === undefined) {
-      chain = { watchedFrom: null, headSeen: 0, chainFloor: 0, sharedFloor: 0 };
+      chain = { watchedFrom: null, headSeen: 0, headBefore: 0, chainFloor: 0, sharedFloor: 0 };
       this.#chains.set(chainId, chain);
     }
     return chain;
