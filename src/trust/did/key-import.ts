@@ -12,7 +12,7 @@ export type KeyMaterial =
   /** A blockchain account (CAIP-10, namespace eip155): the address in lower case. Its key is recovered from a signature. */
   | { readonly kind: 'account'; readonly address: string };
 
-/** The private halves of the keys that RFC 9421 prints are known to everybody, so those keys prove nothing. */
+/** The private halves of keys that standards print are known to everybody, so those keys prove nothing. */
 const OPTIONS = { refuseKnownTestKeys: true } as const;
 
 /** The key in `bytes` (multicodec prefix and public key), or the reason in the resolver's own words. */
@@ -41,7 +41,7 @@ function usableJwk(jwk: Readonly<Record<string, unknown>>): VerificationKey {
 /** The key of a blockchain account: recovered from its first signature. */
 function usableAccount(address: string): VerificationKey {
   try {
-    return importAccount(address);
+    return importAccount(address, OPTIONS);
   } catch (error) {
     throw unusable(error);
   }

@@ -33,7 +33,7 @@ export interface ImportOptions {
   readonly algorithm?: SignatureAlgorithm;
   /** Takes keys on secp256k1, which not every engine can verify with. */
   readonly secp256k1?: boolean;
-  /** Refuses the keys whose private halves RFC 9421 prints. */
+  /** Refuses the keys whose private halves are printed where developers copy from. */
   readonly refuseKnownTestKeys?: boolean;
 }
 

@@ -23,13 +23,20 @@ export function thumbprintText(jwk: Readonly<Record<string, unknown>>): string {
   return JSON.stringify(required);
 }
 
-/** The keys of RFC 9421, appendix B.1, and of RFC 8032, section 7.1: anybody can sign with them. */
+/** Keys whose private halves are printed where developers copy from: anybody can sign with them. */
 const PUBLISHED: ReadonlySet<string> = new Set([
   'poqkLGiymh_W0uP6PZFw-dvez3QJT5SolqXBCW38r0U', // test-key-ed25519
   'ydQXMtvbsOsZyFir-Y7A8t7fKEM1gbKPvyFkdpu4fvI', // test-key-ecc-p256
   'oD0HwocPBSfpNy5W3bpJeyFGY_IQ_YpqxSjQ3Yd-CLA', // test-key-rsa-pss
   'BHj8s0GPnMEQtkaULIM-PLgEhLBbuGUQ1vMxmBWZzEo', // test-key-rsa
   'CB3RFzX-1pAtHPl7fOKnQgQV1gnrFFXGXoObwmcm4rY', // test-shared-secret
+  // RFC 8032, section 7.1, the first of which RFC 8037 and SAGE's vectors print too.
+  'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k',
+  'FtIu-VbGrfe_KB6CH7GNwODB72MNxj_ml11dEvO-7kk',
+  'FVV5umTuau890q59V-4Ga_R6qWb7ON_ivJc4EjvCwTM',
+  'lZI1vM7tnlYapaF5-cy86ptx0tT_8Av721hhiNB5ti4',
+  'iiDHHfFVNG6ICMUTsicgrWf1igtFYZEK73xlobt1ah4',
+  'oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U', // RFC 7515, appendix A.3
 ]);
 
 export function isPublishedTestKey(keyThumbprint: string): boolean {
