@@ -71,6 +71,11 @@ export class ChainDocuments {
     return flight;
   }
 
+  /** Whether the DID is being read now, so that asking for it costs nothing more. */
+  isFlying(did: string): boolean {
+    return this.#flights.has(did);
+  }
+
   counts(): { flights: number; chainReads: number; forged: number; outdated: number } {
     return {
       flights: this.#flights.size,

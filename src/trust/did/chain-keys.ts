@@ -91,7 +91,7 @@ export class ChainKeys implements KeyClass {
       const { epoch } = withdrawals;
       return foundKey(keyId, { ...recent, tier: 'memory', methodClass: 'chain', epoch, nowMs, ms: 0 });
     }
-    options.onCold?.();
+    if (!this.#documents.isFlying(keyId.did)) options.onCold?.();
     return this.#findRemote(keyId, subject, watched, options.safeMethod);
   }
 

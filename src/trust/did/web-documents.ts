@@ -72,6 +72,11 @@ export class WebDocuments {
     return this.#flights.size;
   }
 
+  /** Whether the DID is being read now, so that asking for it costs nothing more. */
+  isFlying(did: string): boolean {
+    return this.#flights.has(did);
+  }
+
   /** @throws DidError did_unresolvable */
   load(question: Omit<Question, 'readAtMs'>): Promise<WebLoaded> {
     const { did } = question;

@@ -104,7 +104,7 @@ export class WebKeys implements KeyClass {
     }
     const failure = this.#failures.get(did);
     if (failure !== undefined && nowMs < failure.untilMs) throw tellMiss('memory', 0, failure.error);
-    options.onCold?.();
+    if (!this.#documents.isFlying(did)) options.onCold?.();
     return this.#findRemote(keyId, site, held?.document ?? null);
   }
 

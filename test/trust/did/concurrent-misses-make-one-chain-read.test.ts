@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CHAIN_READS_MAX } from '../../../src/trust/did/chain-documents.ts';
-import { codeOf, isKeyOf, newIdentity, newWorld, settled, slot } from './world.ts';
+import { codeOf, isKeyOf, keyIdOf, newIdentity, newWorld, settled, slot } from './world.ts';
 
 describe('concurrent misses', () => {
   it('of one agent, a thousand of them, make one read of the chain', async () => {
@@ -14,6 +14,22 @@ describe('concurrent misses', () => {
     expect(world.registry.reads).toBe(1);
     expect(found.every((key, at) => isKeyOf(key, alice) === (at % 2 === 0))).toBe(true);
     expect(world.resolver.stats()).toMatchObject({ flights: 0, chainReads: 0 });
+  });
+
+  it('and count as one new caller', async () => {
+    const world = newWorld();
+    world.registry.agents.set('1', [slot('k1', newIdentity())]);
+    const release = world.registry.hold();
+    let cold = 0;
+    const onCold = (): void => {
+      cold += 1;
+    };
+    const finds = Array.from({ length: 1_000 }, async () =>
+      world.resolver.find(keyIdOf(1), { safeMethod: false, onCold }),
+    );
+    release();
+    await Promise.all(finds);
+    expect(cold).toBe(1);
   });
 
   it('of more agents than may be read at once fail at once, and none is taken for unknown', async () => {
