@@ -16,7 +16,7 @@ import {
   type Path,
   readYaml,
 } from './policy/located-yaml.ts';
-import { parseKeyId } from './trust/did/did-url.ts';
+import { parseKeyId, spellingOf } from './trust/did/did-url.ts';
 import { DidError } from './trust/did/errors.ts';
 import type { ContractKind } from './trust/did/ports.ts';
 import { KeyError } from './trust/keys/errors.ts';
@@ -88,6 +88,8 @@ function checkOperators(operators: NonNullable<ConfigFile['operators']>, fault: 
   const seen = new Set<string>();
   operators.forEach((entry, index) => {
     const { did } = toOperator(entry);
+    const spelling = spellingOf(did);
+    if (spelling !== null && spelling !== did) fault(['operators', index], `write it as ${spelling}`);
     if (seen.has(did)) fault(['operators', index], `operator ${did} is listed twice`);
     seen.add(did);
   });

@@ -2,6 +2,7 @@
  * The small notations of the policy file: rates, days, hours, DID patterns, path patterns, header globs, dates. Each has a
  * `…Fault` that says what is wrong (the schema asks it) and a parser that may then trust its input.
  */
+import { spellingOf } from '../trust/did/did-url.ts';
 
 /** Longest pattern of any kind: longer than any DID or path that the listener lets in is never useful. */
 const PATTERN_LENGTH_MAX = 1_024;
@@ -52,6 +53,12 @@ export function didPatternFault(text: string): string | null {
   }
   if (/^did:(?:sage:eip155|ethr|pkh):/.test(text) && text !== text.toLowerCase())
     return `\`${text}\`: DIDs of accounts and of registered agents are in lower case`;
+  const spelling = spellingOf(text);
+  if (spelling !== null && spelling !== text)
+    return `\`${text}\`: callers of that name are known as \`${spelling}\``;
+  const [named = ''] = /^did:(?:ethr:(?:mainnet|sepolia|0x1):|sage:[a-z]+:)/i.exec(text) ?? [];
+  if (named !== '' && named !== 'did:sage:ethereum:')
+    return `\`${text}\`: no caller's DID begins with \`${named}\`: did:ethr names other chains by number, did:sage begins with did:sage:ethereum:`;
   const [, , webHost = ''] = text.startsWith('did:web:') ? text.split(':') : [];
   // A port is percent-encoded (`%3A`), the only upper case that a did:web host may hold.
   if (webHost.replaceAll('%3A', '') !== webHost.replaceAll('%3A', '').toLowerCase()) {

@@ -6,6 +6,7 @@ import { ALLOW_ALL, openGateway, type TestGateway } from '../support/gateway.ts'
 import { startAgent, type TestAgent } from './support/agent.ts';
 import type { Call } from './support/callers.ts';
 import { send, TRANSPORTS, type Transport } from './support/clients.ts';
+import { OPERATOR_KEY, operate } from './support/operator.ts';
 
 const wallet = Wallet.createRandom();
 const address = wallet.address as `0x${string}`;
@@ -27,6 +28,7 @@ beforeAll(async () => {
       `{ id: plain, ${upstreams} }`,
     ],
     policy: ALLOW_ALL,
+    env: { OPERATOR_API_KEY: OPERATOR_KEY },
   });
 });
 afterAll(async () => {
@@ -93,4 +95,23 @@ describe.each(TRANSPORTS)('over %s', (transport: Transport) => {
     const strange = { ...signer, chainId: 0 };
     expect(await refused(call(target, undefined, {}, strange))).toBe('did_malformed');
   });
+});
+
+test.each([
+  ['did', (did: string) => ({ did })],
+  ['key_id', (did: string) => ({ key_id: `${did}#blockchainAccountId` })],
+])('an account that is denied by %s, as wallets write addresses, is shut out', async (_member, body) => {
+  const other = Wallet.createRandom();
+  const by: EthHttpSigner = {
+    chainId: 1,
+    address: other.address as `0x${string}`,
+    signMessage: async (message) => (await other.signMessage(message)) as `0x${string}`,
+  };
+  const ask = async () => send(gateway, await call('/agents/wallets/orders', undefined, {}, by));
+  expect((await ask()).status).toBe(200);
+  const answer = await operate(gateway, 'POST', '/v1/revocations', {
+    body: body(`did:pkh:eip155:1:${other.address}`),
+  });
+  expect(answer.status).toBe(201);
+  expect((await ask()).code).toMatch(/^(did|key)_denied$/);
 });

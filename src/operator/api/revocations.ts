@@ -92,7 +92,8 @@ function subjectOf({ did, key_id: keyId }: Static<typeof NewRevocation>): {
     if (did !== undefined && parsed.fragment !== null)
       throw invalid(path, 'has a fragment: give it as key_id');
     if (did === undefined && parsed.fragment === null) throw invalid(path, 'has no fragment: give it as did');
-    return { did: parsed.did, keyId: did === undefined ? text : null };
+    // In its one spelling, whatever was typed: another would be denied and nobody be meant.
+    return { did: parsed.did, keyId: did === undefined ? parsed.text : null };
   } catch (error) {
     if (error instanceof DidError) throw invalid(path, error.message);
     throw error;

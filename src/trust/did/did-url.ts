@@ -145,6 +145,16 @@ function named(
   return { text, did, method, methodClass: CLASS_OF[method], fragment, subject, site };
 }
 
+/** The one spelling in which the DID of a caller is compared, or null for what is none that could call. */
+export function spellingOf(did: string): string | null {
+  try {
+    return parseKeyId(did).did;
+  } catch (error) {
+    if (error instanceof DidError) return null;
+    throw error;
+  }
+}
+
 /** The registry an agent of did:sage is in stands in its name; the first generations name a chain alone. */
 function parseSage(keyid: string, did: string, id: string, fragment: string | null): ParsedKeyId {
   const match = /^(ethereum|eth|solana|sol):(.+)$/i.exec(id);
