@@ -72,12 +72,14 @@ test('resolutions are timed by tier and make the hit ratio', async () => {
   for (const [tier, ms, outcome] of resolutions) publish('sage:did.resolution', { tier, ms, outcome });
   publish('sage:fetch', { outcome: 'fetch_timeout' });
   publish('sage:did.purge', { did: null, reason: 'chain', blockNumber: 7 });
+  publish('sage:did.read_ahead', { reason: 'warm_up', outcome: 'kept' });
   const samples = await scrape(gateway);
   expect(samples.get('did_cache_hit_ratio')).toBe(0.75);
   expect(samples.get('did_cache_hits_total{tier="memory"}')).toBe(2);
   expect(samples.get('did_cache_hits_total{tier="redis"}')).toBe(1);
   expect(samples.get('did_cache_misses_total')).toBe(1);
   expect(samples.get('did_cache_purges_total')).toBe(1);
+  expect(samples.get('did_read_ahead_total{reason="warm_up",outcome="kept"}')).toBe(1);
   expect(samples.get('sage_document_fetches_total{outcome="fetch_timeout"}')).toBe(1);
   expect(samples.get('did_resolutions_total{outcome="found"}')).toBe(4);
   expect(samples.get('did_resolution_seconds_sum{tier="chain"}')).toBeCloseTo(0.04);

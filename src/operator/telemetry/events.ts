@@ -9,7 +9,12 @@ import type { RequestRecord } from '../../gateway/record.ts';
 import type { PolicyRefused, PolicyReloaded, PolicyStored } from '../../policy/events.ts';
 import type { BlockLifted, BlockSet } from '../../store/events.ts';
 import type { StoreCall } from '../../store/watched-driver.ts';
-import type { DidPurgeEvent, DidResolutionEvent, RevocationEvent } from '../../trust/did/events.ts';
+import type {
+  DidPurgeEvent,
+  DidReadAheadEvent,
+  DidResolutionEvent,
+  RevocationEvent,
+} from '../../trust/did/events.ts';
 import type { FetchEvent } from '../../trust/fetch/fetcher.ts';
 import type { ChainHead, RpcDisagreement } from '../../trust/key-source.ts';
 
@@ -18,6 +23,7 @@ export interface Events {
   'sage:request.finished': RequestRecord;
   'sage:did.resolution': DidResolutionEvent;
   'sage:did.purge': DidPurgeEvent;
+  'sage:did.read_ahead': DidReadAheadEvent;
   'sage:fetch': FetchEvent;
   'sage:circuit': CircuitView;
   'sage:policy.reloaded': PolicyReloaded;

@@ -11,7 +11,7 @@ import type { RequestRecord } from '../../gateway/record.ts';
 import type { PolicyReloaded } from '../../policy/events.ts';
 import type { DatabaseStatus } from '../../store/database.ts';
 import type { StoreCall } from '../../store/watched-driver.ts';
-import type { DidResolutionEvent } from '../../trust/did/events.ts';
+import type { DidReadAheadEvent, DidResolutionEvent } from '../../trust/did/events.ts';
 import type { ChainHead } from '../../trust/key-source.ts';
 import { createStreamMetrics, type StreamMetrics } from '../stream/stream-metrics.ts';
 import { createDatabaseMetrics } from './database-metrics.ts';
@@ -42,6 +42,7 @@ export interface Metrics extends DecisionMetrics, FetchMetrics, StreamMetrics {
   readonly requestFinished: (record: RequestRecord) => void;
   readonly didResolved: (event: DidResolutionEvent) => void;
   readonly didPurged: () => void;
+  readonly didReadAhead: (event: DidReadAheadEvent) => void;
   readonly circuitChanged: (event: CircuitView) => void;
   readonly policyReloaded: (event: PolicyReloaded) => void;
   readonly policyRefused: () => void;
@@ -80,7 +81,16 @@ function processMetrics(): Registry {
   return processRegistry;
 }
 
-type ResolutionMetrics = Pick<Metrics, 'didResolved' | 'didPurged'>;
+type ResolutionMetrics = Pick<Metrics, 'didResolved' | 'didPurged' | 'didReadAhead'>;
+
+function aheadCounter(registers: Registry[]): Counter<'reason' | 'outcome'> {
+  return new Counter({
+    name: 'did_read_ahead_total',
+    help: 'Documents read before anybody waited for them.',
+    labelNames: ['reason', 'outcome'],
+    registers,
+  });
+}
 
 /** Offline methods are computed, not cached, so they count neither as hit nor as miss. */
 function createResolutionMetrics(registry: Registry): ResolutionMetrics {
@@ -139,6 +149,7 @@ function createResolutionMetrics(registry: Registry): ResolutionMetrics {
     },
   });
   const purges = new Counter({ name: 'did_cache_purges_total', help: 'Entries purged.', registers });
+  const ahead = aheadCounter(registers);
   return {
     didResolved({ tier, ms, outcome }) {
       series.get(tier)?.observe(ms / 1000);
@@ -151,6 +162,9 @@ function createResolutionMetrics(registry: Registry): ResolutionMetrics {
     },
     didPurged() {
       purges.inc();
+    },
+    didReadAhead({ reason, outcome }) {
+      ahead.inc({ reason, outcome });
     },
   };
 }

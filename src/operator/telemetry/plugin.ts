@@ -34,6 +34,7 @@ function telemetry(app: FastifyInstance, options: TelemetryOptions, done: () => 
     listen('sage:request.finished', requests.finished, failed),
     listen('sage:did.resolution', metrics.didResolved, failed),
     listen('sage:did.purge', metrics.didPurged, failed),
+    listen('sage:did.read_ahead', metrics.didReadAhead, failed),
     listen('sage:fetch', metrics.fetched, failed),
     listen('sage:circuit', metrics.circuitChanged, failed),
     listen('sage:circuit', events.circuitChanged, failed),

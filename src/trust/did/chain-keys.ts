@@ -3,31 +3,35 @@
  * the watcher of a chain cannot see fails closed, whatever memory holds.
  */
 import { LRUCache } from 'lru-cache';
-import { ChainDocuments, type Loaded, sharedKey } from './chain-documents.ts';
-import type { ParsedKeyId, SubjectName } from './did-url.ts';
-import { type ChainDocument, chooseKey } from './document.ts';
+import { CHAIN_READS_MAX, ChainDocuments, type Loaded, sharedKey } from './chain-documents.ts';
+import { type ParsedKeyId, parseKeyId } from './did-url.ts';
+import { type ChainDocument, chooseKey, isSoleKey } from './document.ts';
 import { DidError } from './errors.ts';
 import { type PurgeReason, tellHit, tellMiss, tellPurge } from './events.ts';
 import { foundKey } from './found-key.ts';
+import { frequencyHash } from './frequency.ts';
 import type { ClassTools, DidDescription, KeyClass } from './key-class.ts';
 import { isStillNamed } from './key-import.ts';
 import { createKeyMemory, type KeyMemory, type ResolvedKey } from './key-memory.ts';
-import type { ChainChange, ChainReader, ChainSubject, ContractKind } from './ports.ts';
+import type { ChainChange, ChainReader, ChainSubject } from './ports.ts';
+import { type AheadOutcome, ReadAhead } from './read-ahead.ts';
 import type { FindOptions, ResolverBounds, ResolverOptions } from './resolver.ts';
 import { markOf, openPurge, type PurgeMessage, sealPurge } from './sealed.ts';
-import { type Sight, sightOf, type WatcherReport } from './staleness.ts';
+import type { WatcherReport } from './staleness.ts';
+import { WatchedChains } from './watched-chains.ts';
 import type { ChangePoint } from './withdrawals.ts';
+
+/** Documents read ahead: of those who call often here, and of those who did before a restart. */
+const AHEAD_MAX = 2_048;
+/** The last part of a document's time, in which it is read again for those who call often. */
+const AHEAD_SHARE = 1 / 5;
+/** Reads of the chain under way above which nothing is read ahead: the rest is for callers. */
+const AHEAD_READS_MAX = CHAIN_READS_MAX / 4;
 
 interface Recent {
   readonly document: ChainDocument;
   readonly freshUntilMs: number;
   readonly untilMs: number;
-}
-
-interface Watched {
-  readonly contracts: readonly { readonly kind: ContractKind; readonly address: string }[];
-  report: WatcherReport;
-  reportedAtMs: number;
 }
 
 export class ChainKeys implements KeyClass {
@@ -36,7 +40,10 @@ export class ChainKeys implements KeyClass {
   readonly #bounds: ResolverBounds;
   readonly #tools: ClassTools;
   readonly #recents: LRUCache<string, Recent>;
-  readonly #watched = new Map<number, Watched>();
+  /** What was read ahead, apart, so that strangers cannot push it out. Its keys are in memory once they have verified. */
+  readonly #aheads = new LRUCache<string, Recent>({ max: AHEAD_MAX });
+  readonly #readAhead: ReadAhead;
+  readonly #chains: WatchedChains;
   readonly #documents: ChainDocuments;
   #forgedMessages = 0;
 
@@ -49,17 +56,19 @@ export class ChainKeys implements KeyClass {
     this.#options = options;
     this.#bounds = bounds;
     this.#tools = tools;
-    this.memory = createKeyMemory(bounds.chainEntries);
+    const memory = createKeyMemory(bounds.chainEntries);
+    this.memory = {
+      ...memory,
+      get size() {
+        return memory.size;
+      },
+      admit: (resolved, epoch) => {
+        memory.admit(resolved, epoch);
+        this.#admitted(resolved);
+      },
+    };
     this.#recents = new LRUCache({ max: bounds.recentEntries });
-    const reportedAtMs = now();
-    for (const { chainId, contracts } of options.chains) {
-      this.#watched.set(chainId, {
-        contracts: contracts.map(({ kind, address }) => ({ kind, address: address.toLowerCase() })),
-        // No report yet: as if level with the head at this moment, and silent since.
-        report: { lagMs: 0, connected: false },
-        reportedAtMs,
-      });
-    }
+    this.#chains = new WatchedChains(options, bounds);
     this.#documents = new ChainDocuments({
       chain,
       shared: options.shared,
@@ -68,39 +77,45 @@ export class ChainKeys implements KeyClass {
       withdrawals: tools.withdrawals,
       now,
       log,
-      ttlMs: (chainId) => this.#ttlMs(chainId),
+      ttlMs: (chainId) => this.#chains.ttlMs(chainId),
+    });
+    this.#readAhead = new ReadAhead({
+      read: (did) => this.#read(did),
+      hasRoom: () => {
+        const { flights, chainReads } = this.#documents.counts();
+        return Math.max(flights, chainReads) < AHEAD_READS_MAX;
+      },
+      monotonicNow: options.monotonicNow,
     });
     options.shared?.onPurge((text) => this.#peerPurged(text));
   }
 
   find(keyId: ParsedKeyId, options: FindOptions): ResolvedKey | Promise<ResolvedKey> {
     const { withdrawals } = this.#tools;
-    const subject = this.#subjectOf(keyId.subject);
-    const watched = subject === null ? undefined : this.#watched.get(subject.chainId);
-    if (subject === null || watched === undefined) throw tellMiss('memory', 0, elsewhere(keyId));
+    const subject = this.#chains.subjectOf(keyId.subject);
+    if (subject === null) throw tellMiss('memory', 0, elsewhere(keyId));
     const nowMs = this.#options.now();
-    const stale = this.#staleness(watched, nowMs, options.safeMethod);
+    const stale = this.#chains.staleness(subject.chainId, options.safeMethod);
     if (stale !== null) throw tellMiss('memory', 0, stale);
     const held = this.memory.find(keyId.did, keyId.fragment, withdrawals.epoch);
     if (held !== undefined && nowMs < held.freshUntilMs) {
       tellHit();
       return held;
     }
-    const recent = this.#recents.peek(keyId.did);
-    if (recent !== undefined && nowMs < recent.untilMs) {
+    const known = this.#known(keyId, nowMs);
+    if (known !== undefined) {
       const { epoch } = withdrawals;
-      return foundKey(keyId, { ...recent, tier: 'memory', methodClass: 'chain', epoch, nowMs, ms: 0 });
+      return foundKey(keyId, { ...known, tier: 'memory', methodClass: 'chain', epoch, nowMs, ms: 0 });
     }
     if (!this.#documents.isFlying(keyId.did)) options.onCold?.();
-    return this.#findRemote(keyId, subject, watched, options.safeMethod);
+    return this.#findRemote(keyId, subject, options.safeMethod);
   }
 
   async describe(keyId: ParsedKeyId): Promise<DidDescription> {
-    const subject = this.#subjectOf(keyId.subject);
-    const watched = subject === null ? undefined : this.#watched.get(subject.chainId);
-    if (subject === null || watched === undefined) throw elsewhere(keyId);
+    const subject = this.#chains.subjectOf(keyId.subject);
+    if (subject === null) throw elsewhere(keyId);
     const { document } = await this.#documents.load(keyId.did, subject, false);
-    const stale = this.#staleness(watched, this.#options.now(), true);
+    const stale = this.#chains.staleness(subject.chainId, true);
     if (stale !== null) throw stale;
     const { exists, deactivated, keys, blockNumber, blockHash } = document;
     return {
@@ -116,20 +131,25 @@ export class ChainKeys implements KeyClass {
   forget(did: string): void {
     this.memory.delete(did);
     this.#recents.delete(did);
+    this.#aheads.delete(did);
   }
 
   /** After `Withdrawals.withdrawAll` or its like. */
   forgetAll(reason: PurgeReason, blockNumber: number | null): void {
+    const oftenHere = this.memory.mostFrequent(AHEAD_MAX, this.#bounds.frequentMin);
+    const ahead = Array.from(this.#aheads.keys());
     this.memory.clear();
     this.#recents.clear();
+    this.#aheads.clear();
     tellPurge(null, reason, blockNumber);
     this.#tools.announce(null);
+    for (const did of [...oftenHere, ...ahead]) this.#readAhead.ask(did, 'purge');
   }
 
   chainChanged(change: ChainChange): void {
     const { shared, sharedSecret } = this.#options;
     const { chainId, kind, blockNumber } = change;
-    if (!this.#watched.has(chainId)) return;
+    if (!this.#chains.has(chainId)) return;
     if (kind === 'reset') {
       // Each node's own watcher says so to its own node; what Redis holds is too old for this node from now on.
       this.#tools.withdrawals.withdrawChain(chainId, blockNumber);
@@ -149,6 +169,17 @@ export class ChainKeys implements KeyClass {
       shared.publishPurge(sealPurge(sharedSecret, message)).catch(() => undefined);
     }
     this.#tools.announce(did);
+    this.#purged(did);
+  }
+
+  /** Reads ahead the documents of those who called often before a restart, once the chain is followed. */
+  warm(chainId: number, dids: readonly string[]): void {
+    for (const did of dids)
+      if (this.#subjectOf(did)?.chainId === chainId) this.#readAhead.ask(did, 'warm_up');
+  }
+
+  close(): void {
+    this.#readAhead.close();
   }
 
   /** Remembers beyond a restart what was taken away. A new agent, or a key that now counts, takes nothing away. */
@@ -170,23 +201,19 @@ export class ChainKeys implements KeyClass {
   }
 
   setStaleness(chainId: number, report: WatcherReport): void {
-    const watched = this.#watched.get(chainId);
-    if (watched === undefined) return;
-    watched.report = report;
-    watched.reportedAtMs = this.#options.now();
+    this.#chains.report(chainId, report);
   }
 
   watchedFrom(chainId: number, blockNumber: number): void {
-    if (this.#watched.has(chainId)) this.#tools.withdrawals.watchedFrom(chainId, blockNumber);
+    if (this.#chains.has(chainId)) this.#tools.withdrawals.watchedFrom(chainId, blockNumber);
   }
 
   followedTo(chainId: number, blockNumber: number): void {
-    if (this.#watched.has(chainId)) this.#tools.withdrawals.followedTo(chainId, blockNumber);
+    if (this.#chains.has(chainId)) this.#tools.withdrawals.followedTo(chainId, blockNumber);
   }
 
   stats() {
     const { flights, chainReads, forged, outdated } = this.#documents.counts();
-    const nowMs = this.#options.now();
     return {
       chainKeys: this.memory.size,
       recentAnswers: this.#recents.size,
@@ -194,38 +221,16 @@ export class ChainKeys implements KeyClass {
       chainReads,
       forged: forged + this.#forgedMessages,
       outdated,
-      sight: Object.fromEntries(
-        [...this.#watched].map(([chainId, watched]) => [`${chainId}`, this.#sight(watched, nowMs)]),
-      ),
+      sight: this.#chains.sights(),
     };
   }
 
-  /** Where the keys of `name` stand by the configuration; null when nowhere that is configured. */
-  #subjectOf(name: SubjectName | null): ChainSubject | null {
-    if (name === null) return null;
-    const { kind, id } = name;
-    for (const [chainId, { contracts }] of this.#watched) {
-      if (name.chainId !== null && name.chainId !== chainId) continue;
-      for (const contract of contracts) {
-        if (contract.kind !== kind || (name.contract !== null && contract.address !== name.contract))
-          continue;
-        return { kind, chainId, contract: contract.address, id };
-      }
-    }
-    return null;
-  }
-
-  async #findRemote(
-    keyId: ParsedKeyId,
-    subject: ChainSubject,
-    watched: Watched,
-    safeMethod: boolean,
-  ): Promise<ResolvedKey> {
+  async #findRemote(keyId: ParsedKeyId, subject: ChainSubject, safeMethod: boolean): Promise<ResolvedKey> {
     const { now, monotonicNow } = this.#options;
     const startedAt = monotonicNow();
     let loaded: Loaded;
     try {
-      const sight = this.#sight(watched, now());
+      const sight = this.#chains.sight(subject.chainId);
       const mayShare = isNamedByEvents(subject) && (sight === 'live' || sight === 'degraded');
       loaded = await this.#documents.load(keyId.did, subject, mayShare);
       if (loaded.tier === 'redis' && this.#isOldRefusal(loaded.document, keyId.fragment)) {
@@ -237,7 +242,7 @@ export class ChainKeys implements KeyClass {
     const nowMs = now();
     const ms = monotonicNow() - startedAt;
     // Time has passed: what was within bounds when the request asked may not be now.
-    const stale = this.#staleness(watched, nowMs, safeMethod);
+    const stale = this.#chains.staleness(subject.chainId, safeMethod);
     if (stale !== null) throw tellMiss(loaded.tier, ms, stale);
     const recent = this.#remember(keyId.did, subject, loaded, nowMs);
     // What is among the recent answers has not been purged until this very moment.
@@ -262,7 +267,7 @@ export class ChainKeys implements KeyClass {
   #remember(did: string, subject: ChainSubject, { document, epoch }: Loaded, nowMs: number): Recent {
     const known = this.#recents.peek(did);
     if (known?.document === document) return known;
-    const freshUntilMs = document.readAtMs + this.#ttlMs(subject.chainId);
+    const freshUntilMs = document.readAtMs + this.#chains.ttlMs(subject.chainId);
     const untilMs = Math.min(freshUntilMs, nowMs + this.#bounds.recentTtlMs);
     const recent = { document, freshUntilMs, untilMs };
     if (this.#tools.withdrawals.withdrawnSince(did, epoch)) return recent;
@@ -272,6 +277,9 @@ export class ChainKeys implements KeyClass {
       this.#tools.announce(did);
     }
     this.#recents.set(did, recent);
+    const ahead = this.#aheads.peek(did);
+    // The newer one stands when the last seconds are over.
+    if (ahead !== undefined && ahead.document.readAtMs <= document.readAtMs) this.#aheads.set(did, recent);
     return recent;
   }
 
@@ -285,27 +293,69 @@ export class ChainKeys implements KeyClass {
     const point = pointOf(message);
     // A chain this node is not configured for is another node's business; a change heard already, here or there,
     // has done its work: purging twice would only refuse requests that read the keys in between.
-    if (!this.#watched.has(message.chainId) || withdrawals.alreadyHeard(message.did, point.mark)) return;
+    if (!this.#chains.has(message.chainId) || withdrawals.alreadyHeard(message.did, point.mark)) return;
     forget(message.did, point, 'peer');
     // A value this node wrote a moment ago may have reached Redis after the sender removed its own.
     this.#options.shared?.delete([sharedKey(message.did)]).catch(() => undefined);
     announce(message.did);
+    this.#purged(message.did);
   }
 
-  #ttlMs(chainId: number): number {
-    const watched = this.#watched.get(chainId);
-    const live = watched !== undefined && this.#sight(watched, this.#options.now()) === 'live';
-    return live ? this.#bounds.chainTtlMs : this.#bounds.degradedTtlMs;
+  /** A document that may answer at once: of the last seconds, or one read ahead that has the key. */
+  #known({ did, fragment }: ParsedKeyId, nowMs: number): Recent | undefined {
+    const recent = this.#recents.peek(did);
+    if (recent !== undefined && nowMs < recent.untilMs) return recent;
+    const ahead = this.#aheads.peek(did);
+    if (ahead === undefined || nowMs >= ahead.freshUntilMs) return undefined;
+    return this.#isOldRefusal(ahead.document, fragment) ? undefined : ahead;
   }
 
-  #sight(watched: Watched, nowMs: number): Sight {
-    return sightOf(watched.report, watched.reportedAtMs, nowMs, this.#bounds);
+  /** After a request was proven: its caller is not to wait when the key's time is up. */
+  #admitted({ did, hash, freshUntilMs, validUntilMs }: ResolvedKey): void {
+    const { chainTtlMs, frequentMin } = this.#bounds;
+    // A key that ends by itself is not made to last by reading it again.
+    if (validUntilMs <= freshUntilMs) return;
+    if (this.#options.now() < freshUntilMs - AHEAD_SHARE * chainTtlMs) return;
+    if (this.memory.frequency(hash) >= frequentMin) this.#readAhead.ask(did, 'expiry');
   }
 
-  #staleness(watched: Watched, nowMs: number, safeMethod: boolean): DidError | null {
-    const sight = this.#sight(watched, nowMs);
-    if (sight === 'live' || sight === 'degraded' || (sight === 'lagging' && safeMethod)) return null;
-    return new DidError('did_stale', `the watcher lags behind the chain: ${sight}`);
+  /** After a change on chain: who calls often is about to call again. */
+  #purged(did: string): void {
+    if (this.memory.frequency(frequencyHash(did)) >= this.#bounds.frequentMin)
+      this.#readAhead.ask(did, 'purge');
+  }
+
+  async #read(did: string): Promise<AheadOutcome> {
+    const subject = this.#subjectOf(did);
+    if (subject === null || !this.#isLive(subject)) return 'dropped';
+    let loaded = await this.#documents.load(did, subject, isNamedByEvents(subject));
+    const nearlyUpAtMs = loaded.document.readAtMs + (1 - AHEAD_SHARE) * this.#bounds.chainTtlMs;
+    // What another node read as long ago as this one gains nothing.
+    if (loaded.tier === 'redis' && this.#options.now() >= nearlyUpAtMs)
+      loaded = await this.#documents.load(did, subject, false);
+    const nowMs = this.#options.now();
+    if (!this.#isLive(subject)) return 'dropped';
+    const recent = this.#remember(did, subject, loaded, nowMs);
+    // What is not there any more was purged between its delivery and now.
+    if (this.#recents.peek(did) !== recent || !recent.document.exists) return 'dropped';
+    this.#aheads.set(did, recent);
+    this.memory.renew(did, (key) => renewedKey(key, recent, nowMs));
+    return 'kept';
+  }
+
+  /** Where the keys of a DID stand that no request named. */
+  #subjectOf(did: string): ChainSubject | null {
+    try {
+      const keyId = parseKeyId(did);
+      return keyId.did === did ? this.#chains.subjectOf(keyId.subject) : null;
+    } catch {
+      // What a database holds may be of another release.
+      return null;
+    }
+  }
+
+  #isLive({ chainId }: ChainSubject): boolean {
+    return this.#chains.sight(chainId) === 'live';
   }
 }
 
@@ -315,6 +365,16 @@ export class ChainKeys implements KeyClass {
  */
 function isNamedByEvents({ kind, id }: ChainSubject): boolean {
   return kind === 'erc8004' || (kind === 'ethr' && id.length === 42);
+}
+
+/** A key that verified before, as a fresh document that still names it has it. */
+function renewedKey(key: ResolvedKey, { document, freshUntilMs }: Recent, nowMs: number): ResolvedKey {
+  // What a slow request admitted after the document was read may not be in it: it ends at its own time.
+  if (freshUntilMs <= key.freshUntilMs || !isStillNamed(document, key, nowMs)) return key;
+  const chosen = chooseKey(document, key.fragment, nowMs);
+  const { validUntilMs } = chosen;
+  const sole = isSoleKey(document, chosen);
+  return { ...key, validUntilMs, sole, freshUntilMs: Math.min(freshUntilMs, validUntilMs) };
 }
 
 function pointOf(message: PurgeMessage): ChangePoint {

@@ -1,6 +1,7 @@
 /** What the resolver tells the world; published only when somebody listens. */
 import { channel } from 'node:diagnostics_channel';
 import { DidError, type DidErrorCode } from './errors.ts';
+import type { AheadOutcome, AheadReason } from './read-ahead.ts';
 
 export const DID_RESOLUTION = 'sage:did.resolution';
 export const DID_PURGE = 'sage:did.purge';
@@ -50,6 +51,18 @@ export function tellMiss(tier: Tier, ms: number, error: unknown): unknown {
 
 export function tellPurge(did: string | null, reason: PurgeReason, blockNumber: number | null): void {
   if (didPurge.hasSubscribers) didPurge.publish({ did, reason, blockNumber } satisfies DidPurgeEvent);
+}
+
+/** Published on `sage:did.read_ahead` for each document that was read, or not, before anybody waited for it. */
+export interface DidReadAheadEvent {
+  readonly reason: AheadReason;
+  readonly outcome: AheadOutcome;
+}
+
+const didReadAhead = channel('sage:did.read_ahead');
+
+export function tellReadAhead(reason: AheadReason, outcome: AheadOutcome): void {
+  if (didReadAhead.hasSubscribers) didReadAhead.publish({ reason, outcome } satisfies DidReadAheadEvent);
 }
 
 /** Published on `sage:revocation` by every node once it denies a caller, and on `sage:revocation.lifted` once no more. */

@@ -38,6 +38,12 @@ export interface KeyMemory {
   admit(resolved: ResolvedKey, epoch: number): void;
   /** Whether a key is held that a fresh document of its DID does not name any more. */
   holdsOther(did: string, isStillNamed: (key: ResolvedKey) => boolean): boolean;
+  /** Puts in place of each key of the DID what a fresh document makes of it. */
+  renew(did: string, renewed: (key: ResolvedKey) => ResolvedKey): void;
+  /** How often a DID with this hash has proven itself lately. */
+  frequency(hash: number): number;
+  /** DIDs held that proved themselves at least `countMin` times lately, the most frequent first. */
+  mostFrequent(max: number, countMin: number): readonly string[];
   delete(did: string): void;
   clear(): void;
   /** DIDs held. */
@@ -94,6 +100,21 @@ export function createKeyMemory(capacity: number): KeyMemory {
     },
     holdsOther(did, isStillNamed) {
       return byDid.peek(did)?.every(isStillNamed) === false;
+    },
+    renew(did, renewed) {
+      const keys = byDid.peek(did);
+      if (keys === undefined) return;
+      // New ones, so that what a request has in hand stays as it was found.
+      for (const [at, key] of keys.entries()) keys[at] = { ...renewed(key) };
+    },
+    frequency: (hash) => frequency.estimate(hash),
+    mostFrequent(max, countMin) {
+      const counted = Array.from(byDid, ([did, keys]) => ({
+        did,
+        count: frequency.estimate(keys[0]?.hash ?? 0),
+      })).filter(({ count }) => count >= countMin);
+      counted.sort((a, b) => b.count - a.count);
+      return counted.slice(0, max).map(({ did }) => did);
     },
     delete(did) {
       byDid.delete(did);

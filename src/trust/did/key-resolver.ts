@@ -171,7 +171,16 @@ export class KeyResolver implements Resolver {
     };
   }
 
+  mostFrequent(max: number): readonly string[] {
+    return this.#chain?.memory.mostFrequent(max, 1) ?? [];
+  }
+
+  warm(chainId: number, dids: readonly string[]): void {
+    this.#chain?.warm(chainId, dids);
+  }
+
   close(): void {
+    this.#chain?.close();
     this.#revocations.close();
   }
 

@@ -44,6 +44,8 @@ export interface ResolverBounds {
   readonly maxSafeHeadLagMs: number;
   /** Purges remembered one by one. */
   readonly withdrawals: number;
+  /** Verified requests, as the sketch of frequencies has it, from which on a DID is read ahead. */
+  readonly frequentMin: number;
 }
 
 const RESOLVER_BOUNDS: ResolverBounds = {
@@ -59,6 +61,7 @@ const RESOLVER_BOUNDS: ResolverBounds = {
   maxHeadLagMs: 5_000,
   maxSafeHeadLagMs: 60_000,
   withdrawals: 16_384,
+  frequentMin: 8,
 };
 
 const RECENT_TTL_MS_MIN = 5_000;
@@ -151,6 +154,10 @@ export interface Resolver {
   recheck(did: string): Promise<void>;
   /** Called after every purge, so that what a caller holds open can be closed when its key no longer stands. */
   onRevoked(listener: RevokedListener): void;
+  /** DIDs of chain keys in memory, those who proved themselves most often first. */
+  mostFrequent(max: number): readonly string[];
+  /** Reads documents of these DIDs ahead, as far as they are of this chain, in the background and one after the other. */
+  warm(chainId: number, dids: readonly string[]): void;
   stats(): ResolverStats;
   close(): void;
 }
