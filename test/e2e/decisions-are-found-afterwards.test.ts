@@ -68,6 +68,7 @@ describe('one decision', () => {
       code: null,
       authentication: 'signature',
       algorithm: 'ed25519',
+      profile: 'rfc9421',
       instance: new URL(agent.url).origin,
       attempts: 1,
       aborted: false,

@@ -58,6 +58,7 @@ const DecisionInFull = Type.Object(
     ),
     authentication: nullable(Type.String()),
     algorithm: nullable(Type.String()),
+    profile: nullable(Type.String({ description: 'By whose rules the signature was read.' })),
     node: Type.String(),
     span_id: Type.String(),
     instance: nullable(Type.String({ description: 'The origin that answered.' })),
@@ -149,8 +150,8 @@ function view(row: DecisionRow): Static<typeof Decision> {
 function viewInFull(row: DecisionRow): Static<typeof DecisionInFull> {
   // Written by `decisionRow`, and by nobody else.
   const detail: DecisionDetail = JSON.parse(row.detail);
-  const { rule_reason: reason, auth_method: authentication, shadow_rules, ...rest } = detail;
-  return { ...view(row), reason, authentication, shadow_rules: [...shadow_rules], ...rest };
+  const { rule_reason: reason, auth_method: authentication, profile = null, shadow_rules, ...rest } = detail;
+  return { ...view(row), reason, authentication, profile, shadow_rules: [...shadow_rules], ...rest };
 }
 
 /** `GET` /v1/decisions and /v1/decisions/{request_id}. */

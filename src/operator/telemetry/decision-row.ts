@@ -27,6 +27,8 @@ export interface DecisionDetail {
   readonly span_id: string;
   readonly auth_method: string | null;
   readonly algorithm: string | null;
+  /** By whose rules the signature was read; absent in rows of before there were profiles. */
+  readonly profile?: string | null;
   readonly instance: string | null;
   readonly attempts: number;
   readonly shadow_rules: readonly string[];
@@ -88,6 +90,7 @@ function detailOf(record: RequestRecord, { node, scrub, reasonOf }: RowContext):
     span_id: record.spanId,
     auth_method: caller?.method ?? null,
     algorithm: caller?.algorithm ?? null,
+    profile: caller?.profile ?? null,
     instance: orNull(record.instance, NAME_LENGTH_MAX),
     attempts: record.attempts,
     shadow_rules: record.shadowRules

@@ -33,6 +33,8 @@ const ALGORITHMS = [
   'rsa-pss-sha512',
   'rsa-v1_5-sha256',
   'hmac-sha256',
+  'ecdsa-secp256k1-sha256',
+  'ecdsa-secp256k1-keccak256',
   // A signature that did not verify leaves no caller, and so no algorithm, on the record.
   'unknown',
 ] as const;

@@ -51,6 +51,7 @@ function lineOf(record: RequestRecord): Record<string, unknown> {
     key_id: caller?.keyId.slice(0, ID_LENGTH_MAX) || undefined,
     auth: caller?.method,
     algorithm: caller?.algorithm ?? undefined,
+    profile: caller?.profile ?? undefined,
     effect: record.effect,
     rule: record.ruleId || undefined,
     shadow_rules: record.shadowRules.length > 0 ? record.shadowRules.slice(0, SHADOW_RULES_MAX) : undefined,
