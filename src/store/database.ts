@@ -136,6 +136,21 @@ export interface TombstoneRows {
   trim(keep: { readonly rows: number; readonly sinceMs: number }): Promise<void>;
 }
 
+/** Who called most often of late, by any node. */
+export interface FrequentDidRows {
+  /** The most frequent first. */
+  load(max: number): Promise<readonly string[]>;
+  /**
+   * Notes those of one node, the most frequent first, each once and of 512 characters at most. What is more than `rows` then,
+   * or was noted before `sinceMs`, is forgotten.
+   */
+  save(
+    dids: readonly string[],
+    atMs: number,
+    keep: { readonly rows: number; readonly sinceMs: number },
+  ): Promise<void>;
+}
+
 /** One request, as it was decided; made from its record. */
 export interface DecisionRow {
   readonly requestId: string;
@@ -259,6 +274,7 @@ export interface Database {
   readonly revocations: RevocationRows;
   readonly checkpoints: CheckpointRows;
   readonly tombstones: TombstoneRows;
+  readonly frequentDids: FrequentDidRows;
   readonly decisions: DecisionRows;
   readonly policies: PolicyRows;
   readonly idempotency: IdempotencyRows;

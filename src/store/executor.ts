@@ -29,6 +29,7 @@ export const OPERATIONS = [
   'revocations',
   'checkpoints',
   'tombstones',
+  'frequent_dids',
   'decisions',
   'policies',
   'idempotency',

@@ -10,6 +10,7 @@ import { agentRows } from './rows/agents.ts';
 import { apiKeyRows } from './rows/api-keys.ts';
 import { checkpointRows } from './rows/checkpoints.ts';
 import { decisionRows } from './rows/decisions.ts';
+import { frequentDidRows } from './rows/frequent-dids.ts';
 import { idempotencyRows } from './rows/idempotency.ts';
 import { policyRows } from './rows/policies.ts';
 import { revocationRows } from './rows/revocations.ts';
@@ -101,6 +102,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     revocations: revocationRows(db),
     checkpoints: checkpointRows(db),
     tombstones: tombstoneRows(db),
+    frequentDids: frequentDidRows(db),
     decisions: decisionRows(db),
     policies: policyRows(db),
     idempotency: idempotencyRows(db),

@@ -4,10 +4,9 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { channel } from 'node:diagnostics_channel';
-import type { TombstoneRows } from '../store/database.ts';
+import type { Database } from '../store/database.ts';
 import type { SharedKeyCache } from '../store/redis/key-cache.ts';
 import { createReads, type Disagreement, type NodeRecord } from './chain/agreement.ts';
-import type { BlockRef } from './chain/blocks.ts';
 import type { RegistryChange } from './chain/changes.ts';
 import type { Checkpoint, WatcherLog } from './chain/checkpoint.ts';
 import type { Finality } from './chain/snapshot.ts';
@@ -18,6 +17,7 @@ import { createDenyList, type DenyList } from './did/deny-list.ts';
 import type { ContractKind } from './did/ports.ts';
 import { createResolver, type Resolver } from './did/resolver.ts';
 import { openTombstones, type Tombstones } from './did/tombstones.ts';
+import { openWarmUp } from './did/warm-up.ts';
 import { createFetcher } from './fetch/fetcher.ts';
 import type { VerificationKey } from './keys/key.ts';
 
@@ -58,13 +58,8 @@ export interface KeySourceOptions {
   readonly pollIntervalMs: number;
   /** ALLOW_PRIVATE_DID_HOSTS: hosts of documents may have addresses that are not public. */
   readonly allowPrivateHosts: boolean;
-  /** Where each chain's watcher has got to, over restarts; in memory when left out. */
-  readonly checkpoints?: {
-    load(chainId: number): Promise<BlockRef | null>;
-    save(chainId: number, block: BlockRef): Promise<void>;
-  };
-  /** Where what was taken away on chain is kept over restarts, for all nodes; nowhere when left out. */
-  readonly tombstones?: TombstoneRows;
+  /** What is kept over restarts: how far each chain was followed, what was taken away there, who called most often. */
+  readonly database?: Pick<Database, 'checkpoints' | 'tombstones' | 'frequentDids'>;
   readonly log: WatcherLog;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -95,12 +90,13 @@ function sealKey(clusterSecret: string | null): Uint8Array {
 }
 
 function checkpointOf(
-  { checkpoints, log }: KeySourceOptions,
+  { database, log }: KeySourceOptions,
   chainId: number,
   resolver: Resolver,
   tombstones: Tombstones | undefined,
 ): Checkpoint | undefined {
-  if (checkpoints === undefined) return undefined;
+  if (database === undefined) return undefined;
+  const { checkpoints } = database;
   return {
     async load() {
       try {
@@ -178,9 +174,27 @@ function openReads(
   };
 }
 
+/** To the resolver, whose keys are good for as long as their chain is seen, and to whoever listens. */
+function reportSight(
+  watchers: readonly { readonly chainId: number; readonly watcher: Watcher }[],
+  resolver: Resolver,
+  now: () => number,
+): void {
+  for (const { chainId, watcher } of watchers) {
+    const { connected, freshAtMs, head, lagBlocks } = watcher.state();
+    resolver.setStaleness(chainId, {
+      connected,
+      lagMs: freshAtMs === 0 ? Number.POSITIVE_INFINITY : Math.max(0, now() - freshAtMs),
+    });
+    if (chainHead.hasSubscribers) {
+      chainHead.publish({ chainId, head: head?.number ?? null, lagBlocks, connected } satisfies ChainHead);
+    }
+  }
+}
+
 /** Opens everything at once; unreachable nodes are asked again and again, and until then their callers fail closed. */
 export function openKeySource(options: KeySourceOptions): KeySource {
-  const { chains, now } = options;
+  const { chains, database, now } = options;
   const readable = new Map(
     chains.map((chain) => [
       chain.id,
@@ -192,7 +206,7 @@ export function openKeySource(options: KeySourceOptions): KeySource {
     monotonicNow: options.monotonicNow,
   });
   const denied = createDenyList(now);
-  const tombstones = options.tombstones && openTombstones({ ...options, rows: options.tombstones });
+  const tombstones = database && openTombstones({ ...options, rows: database.tombstones });
   const resolver = createResolver({
     tombstones,
     denied,
@@ -214,19 +228,15 @@ export function openKeySource(options: KeySourceOptions): KeySource {
     const watcher = watch({ chain, names, resolver, tombstones }, options);
     return { chainId: chain.id, watcher, reads };
   });
-  const report = (): void => {
-    for (const { chainId, watcher } of watchers) {
-      const { connected, freshAtMs, head, lagBlocks } = watcher.state();
-      resolver.setStaleness(chainId, {
-        connected,
-        lagMs: freshAtMs === 0 ? Number.POSITIVE_INFINITY : Math.max(0, now() - freshAtMs),
-      });
-      if (chainHead.hasSubscribers) {
-        chainHead.publish({ chainId, head: head?.number ?? null, lagBlocks, connected } satisfies ChainHead);
-      }
-    }
-  };
-  for (const { watcher } of watchers) void watcher.ready.then(report, () => undefined);
+  const report = (): void => reportSight(watchers, resolver, now);
+  const warmUp = database && openWarmUp({ ...options, rows: database.frequentDids, resolver });
+  for (const { chainId, watcher } of watchers) {
+    const begin = (): void => {
+      report();
+      warmUp?.begin(chainId);
+    };
+    void watcher.ready.then(begin, () => undefined);
+  }
   const timer = setInterval(report, REPORT_MS);
   return {
     resolver,
@@ -239,6 +249,7 @@ export function openKeySource(options: KeySourceOptions): KeySource {
       })),
     async close() {
       clearInterval(timer);
+      await warmUp?.close();
       fetcher.close();
       resolver.close();
       await Promise.all(watchers.map(({ watcher }) => watcher.close()));

@@ -9,7 +9,7 @@ import { sharedPostgres } from '../../support/postgres.ts';
 import { NOW, onEveryDatabase } from './support.ts';
 
 /** Of this release, in their order. */
-const ALL = ['operators', 'tombstones'];
+const ALL = ['operators', 'tombstones', 'frequent_dids'];
 const LABELS = ALL.map((name, at) => `000${at + 1}_${name}`);
 
 onEveryDatabase(({ kind, place }) => {
