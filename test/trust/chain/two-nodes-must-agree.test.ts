@@ -71,8 +71,8 @@ const lies: Readonly<Record<string, Behaviour>> = {
       const logs = logsOf(call, result);
       const [first] = logs ?? [];
       if (logs === undefined || first?.topics[0] !== METADATA_SET) return result;
-      // Of the key `main`, whose revocation it puts before its setting.
-      return [...logs.slice(1), { ...first, logIndex: '0x63', blockNumber: first.blockNumber }];
+      // `main` once more, after its revocation.
+      return [...logs, { ...logs.at(-1), topics: first.topics, data: first.data, logIndex: '0x63' }];
     },
   },
   'has other blocks': {
@@ -96,6 +96,15 @@ describe('three nodes', () => {
   });
 
   describe.each(Object.keys(lies))('one %s', (lie) => {
+    test('is believed where it is alone', async () => {
+      await open(1);
+      await chain.owner.revokeKey(agentId, 'main');
+      await chain.anvil.mine(2);
+      (proxies[0] as NodeProxy).behaviour = lies[lie] as Behaviour;
+      // Other blocks are no lie about keys.
+      expect((await read()).sort()).toEqual(lie === 'has other blocks' ? ['spare'] : ['main', 'spare']);
+    });
+
     test.each([0, 1, 2])('in place %i: it is never believed, and it is told', async (place) => {
       await open(3);
       await chain.owner.revokeKey(agentId, 'main');
