@@ -10,7 +10,7 @@ import { WireError } from '../../trust/wire/errors.ts';
 import type { RequestView } from '../../trust/wire/message.ts';
 import { checkMessageShape } from '../../trust/wire/shape.ts';
 import { type Signature, signaturesFor } from '../../trust/wire/signature-input.ts';
-import { checkTime, type TimeBounds } from '../../trust/wire/verify.ts';
+import { acceptableUntil, checkTime, type TimeBounds } from '../../trust/wire/verify.ts';
 import { Refused } from '../refusal.ts';
 import { IDENTITY_REFUSALS } from './errors.ts';
 import type { IdentityPorts, IdentitySettings } from './identify.ts';
@@ -20,6 +20,8 @@ export interface Claim {
   readonly signature: Signature;
   readonly keyId: ParsedKeyId;
   readonly time: TimeBounds;
+  /** The last moment at which any profile of the route accepts the signature, in seconds since the epoch. */
+  readonly acceptableUntil: number;
 }
 
 /** As many as a message may have signatures: each costs a key and a verification, should those before it fail. */
@@ -28,6 +30,7 @@ const CLAIMS_MAX = 4;
 /** @throws {WireError | DidError | Refused} what is wrong with this signature */
 function readClaim(
   profile: Profile,
+  names: readonly ProfileName[],
   signature: Signature,
   view: RequestView,
   facts: RequestFacts,
@@ -40,9 +43,31 @@ function readClaim(
   profile.check(signature, view, facts);
   if (params.alg !== undefined && !profile.algorithms.has(params.alg))
     throw new WireError('algorithm_unsupported', params.alg);
-  if (ports.nonces.mayPredateMemory(params.created ?? 0, time.skewSeconds ?? 0))
+  const widest = widestTime(names, signature, settings);
+  if (ports.nonces.mayPredateMemory(params.created ?? 0, widest.skewSeconds))
     throw new Refused(IDENTITY_REFUSALS.signature_predates_start);
-  return { profile, signature, keyId: profile.keyId(signature, view), time };
+  const keyId = profile.keyId(signature, view);
+  return { profile, signature, keyId, time, acceptableUntil: widest.acceptableUntil };
+}
+
+/**
+ * Over all profiles of the route that the signature is meant for: outside the time of one of them, it may have been
+ * accepted as another, or still be.
+ */
+function widestTime(
+  names: readonly ProfileName[],
+  { label, params }: Signature,
+  settings: IdentitySettings,
+): { readonly skewSeconds: number; readonly acceptableUntil: number } {
+  const widest = { skewSeconds: 0, acceptableUntil: 0 };
+  for (const name of names) {
+    const profile = PROFILES[name];
+    if (!profile.wants(label, params)) continue;
+    const time = profile.time(settings);
+    widest.skewSeconds = Math.max(widest.skewSeconds, time.skewSeconds ?? 0);
+    widest.acceptableUntil = Math.max(widest.acceptableUntil, acceptableUntil(params, time));
+  }
+  return widest;
 }
 
 function isAboutTheRequest(error: unknown): boolean {
@@ -73,7 +98,7 @@ export function readClaims(
       for (const signature of signatures) {
         try {
           if (claims.length < CLAIMS_MAX)
-            claims.push(readClaim(profile, signature, view, facts, settings, ports));
+            claims.push(readClaim(profile, names, signature, view, facts, settings, ports));
         } catch (error) {
           if (!isAboutTheRequest(error)) throw error;
           reason = moreTelling(reason, error);

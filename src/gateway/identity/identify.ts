@@ -16,7 +16,7 @@ import { latin1Text } from '../../trust/wire/bytes.ts';
 import { checkContentDigest, type DigestCheck, digestCheck } from '../../trust/wire/content-digest.ts';
 import { WireError } from '../../trust/wire/errors.ts';
 import type { RequestView } from '../../trust/wire/message.ts';
-import { acceptableUntil, checkTime, signatureBase } from '../../trust/wire/verify.ts';
+import { checkTime, signatureBase } from '../../trust/wire/verify.ts';
 import { Refused } from '../refusal.ts';
 import { type BodyBudget, type BodyLimits, readBody } from './body.ts';
 import type { Caller } from './caller.ts';
@@ -223,7 +223,10 @@ function reserveNonce(
 ): undefined | Promise<void> {
   const nowMs = ports.now();
   const { params } = claim.signature;
-  const expiresAtMs = acceptableUntil(params, claim.time) * 1_000;
+  // A key, a thread or a body may have been waited for longer than the signature is valid, and a nonce reserved until a
+  // moment that has passed guards nothing.
+  checkTime(params, nowMs / 1_000, claim.time);
+  const expiresAtMs = claim.acceptableUntil * 1_000;
   const { nonce = '', created = 0 } = params;
   // A restart refuses by its own clock what was dated before it; what is dated ahead, only by this note.
   if (!ports.nonces.noteCreated(created) && created * 1_000 > nowMs) answerNonce('unavailable');
@@ -264,7 +267,7 @@ async function identifyWithBody(
   ports: IdentityPorts,
 ): Promise<Identified> {
   const { source, view, streamed } = claimant;
-  const { claim, key, caller } = proven;
+  const { key, caller } = proven;
   if (source === null) throw new TypeError('identifyWithBody is for requests with a body');
   if (streamed) {
     const proof = digestCheck(view.fields.value('content-digest') ?? '');
@@ -274,9 +277,6 @@ async function identifyWithBody(
   }
   const body = await proveBody(claimant, source, settings);
   try {
-    // A body may take longer to arrive than its signature is valid, and a nonce reserved until a moment that has
-    // passed guards nothing.
-    checkTime(claim.signature.params, ports.now() / 1_000, claim.time);
     await reserveNonce(claimant, proven, ports);
     checkStands(key, ports);
   } catch (error) {

@@ -65,6 +65,8 @@ export interface ProfileBench {
   ): Promise<string>;
   /** Nonces reserved, and the moment until which each is kept, in seconds since the epoch. */
   readonly reserved: { readonly nonce: string; readonly until: number }[];
+  /** As the memory of nonces answers; it always goes back far enough until this is set. */
+  mayPredateMemory: (createdSeconds: number, skewSeconds: number) => boolean;
 }
 
 /** Identity over a registry held in memory; every nonce counts once. */
@@ -81,7 +83,7 @@ export function openProfileBench(): ProfileBench {
     now: () => world.nowMs,
     keys: world.resolver,
     nonces: {
-      mayPredateMemory: () => false,
+      mayPredateMemory: (created: number, skew: number) => bench.mayPredateMemory(created, skew),
       reserve({ nonce, expiresAtMs }: { nonce: string; expiresAtMs: number }) {
         if (reserved.some((one) => one.nonce === nonce)) return 'replayed' as const;
         reserved.push({ nonce, until: expiresAtMs / 1_000 });
@@ -90,9 +92,10 @@ export function openProfileBench(): ProfileBench {
       noteCreated: () => true,
     },
   };
-  return {
+  const bench: ProfileBench = {
     world,
     reserved,
+    mayPredateMemory: () => false,
     now: () => Math.floor(world.nowMs / 1_000),
     async ask(profiles, shown, more = []) {
       const { method = 'GET', target = '/agents/echo/', body, sentBody = body } = shown;
@@ -122,4 +125,5 @@ export function openProfileBench(): ProfileBench {
       }
     },
   };
+  return bench;
 }
