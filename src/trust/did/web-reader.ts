@@ -28,7 +28,7 @@ const LOG_TYPES = [
 /** Of a log, and of its witnesses' file: an entry takes one or two KB, and the log grows with each change of a key. */
 const LOG_BYTES_MAX = 262_144;
 
-/** Logs that wait for their turn: one is verified at a time, since a stranger's may take some 50 ms of our time. */
+/** Logs that wait for their turn: one is verified at a time, in steps between which others have their turn. */
 const LOGS_WAITING_MAX = 32;
 
 export function documentReader(fetcher: Fetcher): DocumentReader {

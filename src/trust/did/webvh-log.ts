@@ -8,15 +8,17 @@ import { isJsonObject, type JsonObject, parseJson, parseJsonObject } from '../fe
 import { canonicalJson } from './canonical-json.ts';
 import { DidError } from './errors.ts';
 import { firstParameters, nextParameters, type Parameters, type Witnessing } from './webvh-parameters.ts';
-import { multihash, Proofs } from './webvh-proof.ts';
+import { documentHash, multihash, Proofs } from './webvh-proof.ts';
 
-/** A log with more is refused: each costs two hashes and a signature, about 0.2 ms. */
+/** A log with more is refused: each costs two hashes and a signature, about 0.2 ms, or 3 where it is made to cost. */
 const ENTRIES_MAX = 256;
 const PROOFS_PER_ENTRY_MAX = 8;
 /** Proofs of witnesses that are verified; what comes after them does not count. */
 const WITNESS_PROOFS_MAX = 512;
-/** Entries and proofs after which other requests have their turn. */
+/** Of witnesses, after which other requests have their turn; they have it twice in each entry. */
 const BREATH = 8;
+/** Of a witness file: `WITNESS_PROOFS_MAX` proofs with all their members. */
+const WITNESS_VALUES_MAX = 8_192;
 /** How far ahead of ours a controller's clock may be; as the reference implementation has it. */
 const CLOCK_SKEW_MS = 300_000;
 /** The placeholder that stands for the SCID in what it is the hash of (section 3.7.3). */
@@ -61,7 +63,7 @@ export async function readHistory(log: Uint8Array, scid: string, nowMs: number):
   let before: { readonly entry: Entry; readonly parameters: Parameters } | null = null;
   for (const [index, line] of lines.entries()) {
     const version = index + 1;
-    if (version % BREATH === 0) await breathe();
+    await breathe();
     const entry = entryOf(line, version);
     const parameters: Parameters | null =
       before === null
@@ -69,7 +71,11 @@ export async function readHistory(log: Uint8Array, scid: string, nowMs: number):
         : nextParameters(before.parameters, entry.parameters);
     if (parameters === null) throw broken(`the parameters of version ${version} break the rules`);
     checkTime(entry, before?.entry ?? null, version, nowMs);
-    checkHashes(entry, before?.entry ?? null, scid, version);
+    checkHash(entry, before?.entry ?? null, scid, version);
+    if (before === null) {
+      await breathe();
+      checkScid(entry, scid, version);
+    }
     checkName(entry, before, scid, version);
     await checkProofs(entry, signersOf(before?.parameters ?? null, parameters, version), proofs, version);
     const witness = witnessesOf(before?.parameters ?? null, parameters);
@@ -94,20 +100,21 @@ export async function checkWitnesses(history: History, file: Uint8Array, nowMs: 
   /** The newest version that each witness approved. */
   const approved = new Map<string, number>();
   const proofs = new Proofs(nowMs);
-  const sets = parseJson(file);
+  const sets = parseJson(file, WITNESS_VALUES_MAX);
   if (!Array.isArray(sets)) throw broken('its witness file is not a list');
   let verified = 0;
   for (const set of sets as unknown[]) {
     const { versionId, proof } = isJsonObject(set) ? set : {};
     const version = typeof versionId === 'string' ? versions.get(versionId) : undefined;
     if (version === undefined) continue;
+    const hash = documentHash(canonical({ versionId }, version));
     for (const one of Array.isArray(proof) ? (proof as unknown[]) : []) {
       const counts = (multikey: string): boolean => {
         if (!needed.has(multikey) || (approved.get(multikey) ?? 0) >= version) return false;
         verified += 1;
         return verified <= WITNESS_PROOFS_MAX;
       };
-      const witness = await proofs.signer(one, { versionId }, counts);
+      const witness = await proofs.signer(one, hash, counts);
       if (witness !== null) approved.set(witness, version);
       if (verified % BREATH === 0) await breathe();
     }
@@ -148,13 +155,16 @@ function checkTime({ timeMs }: Entry, before: Entry | null, version: number, now
   if (!sound) throw broken(`the time of version ${version} is none, not after the last, or in the future`);
 }
 
-/** The number and the hash in a version's id; of the first version the SCID as well. */
-function checkHashes(entry: Entry, before: Entry | null, scid: string, version: number): void {
+/** The number and the hash in a version's id. */
+function checkHash(entry: Entry, before: Entry | null, scid: string, version: number): void {
   const { signed, versionId } = entry;
   const predecessor = before?.versionId ?? scid;
   const hash = multihash(canonical({ ...signed, versionId: predecessor }, version));
   if (versionId !== `${version}-${hash}`) throw broken(`the hash of version ${version} is another`);
-  if (before !== null) return;
+}
+
+/** Of the first version, that its hash is the name of the log. */
+function checkScid({ signed }: Entry, scid: string, version: number): void {
   // As a text: the SCID may stand anywhere in it.
   const text = JSON.stringify({ ...signed, versionId: PLACEHOLDER }).replaceAll(scid, PLACEHOLDER);
   if (multihash(canonical(JSON.parse(text), version)) !== scid)
@@ -196,8 +206,10 @@ async function checkProofs(
 ): Promise<void> {
   const count = given.length;
   if (count === 0 || count > PROOFS_PER_ENTRY_MAX) throw broken(`version ${version} has ${count} proofs`);
+  await breathe();
+  const hash = documentHash(canonical(signed, version));
   for (const proof of given) {
-    const signer = await proofs.signer(proof, signed, (multikey) => signers.includes(multikey));
+    const signer = await proofs.signer(proof, hash, (multikey) => signers.includes(multikey));
     if (signer === null) throw broken(`version ${version} is not proven by a key that may`);
   }
 }

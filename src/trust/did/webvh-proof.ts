@@ -30,11 +30,12 @@ export class Proofs {
 
   /**
    * The Multikey of whoever made `proof` over a document, if it may count and its signature is good, else null.
+   * @param documentHash of `documentHash`, made once for all proofs of a document
    * @param mayCount asked before anything is verified
    */
   async signer(
     proof: unknown,
-    document: JsonObject,
+    documentHash: Uint8Array,
     mayCount: (multikey: string) => boolean,
   ): Promise<string | null> {
     if (!isJsonObject(proof)) return null;
@@ -48,7 +49,7 @@ export class Proofs {
     const signature = signatureOf(proofValue);
     const key = this.#keyOf(multikey);
     if (signature === null || key === null) return null;
-    const data = hashData(options, document);
+    const data = hashData(options, documentHash);
     if (data === null) return null;
     return (await key.verify(data, signature)) ? multikey : null;
   }
@@ -73,10 +74,15 @@ export class Proofs {
   }
 }
 
+/** What a proof says of its document. @param canonical the document without its proofs, in canonical JSON */
+export function documentHash(canonical: string): Uint8Array {
+  return sha256(canonical);
+}
+
 /** Data Integrity EdDSA Cryptosuites 1.0, section 3.3.4: the proof's own options come first. Null: not canonical JSON. */
-function hashData(options: JsonObject, document: JsonObject): Uint8Array | null {
+function hashData(options: JsonObject, document: Uint8Array): Uint8Array | null {
   try {
-    return Buffer.concat([sha256(canonicalJson(options)), sha256(canonicalJson(document))]);
+    return Buffer.concat([sha256(canonicalJson(options)), document]);
   } catch {
     return null;
   }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FetchError } from '../../../src/trust/fetch/errors.ts';
-import { parseJsonObject } from '../../../src/trust/fetch/json.ts';
+import { JSON_VALUES_MAX, parseJsonObject } from '../../../src/trust/fetch/json.ts';
 
 const bytes = (text: string): Uint8Array => Buffer.from(text, 'utf8');
 
@@ -20,6 +20,11 @@ test.each([
   ['NaN', '{"a":NaN}'],
   ['deep nesting', `{"a":${'['.repeat(40)}${']'.repeat(40)}}`],
   ['nesting as deep as a body is long', `{"a":${'['.repeat(30_000)}${']'.repeat(30_000)}}`],
+  ['more elements than any document has', `{"a":[${'0,'.repeat(JSON_VALUES_MAX)}0]}`],
+  [
+    'more members than any document has',
+    `{${Array.from({ length: JSON_VALUES_MAX + 1 }, (_, at) => `"${at}":0`).join()}}`,
+  ],
 ])('%s is refused', (_name, text) => {
   expect(() => parseJsonObject(bytes(text))).toThrow(FetchError);
 });
