@@ -84,6 +84,8 @@ export interface Identified {
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 const CONTENT_DIGEST = '"content-digest"';
 const NOTHING = Buffer.alloc(0);
+/** Refusals that concern one of several signatures. */
+const OF_ONE_SIGNATURE: ReadonlySet<string> = new Set(['signature_invalid', 'new_callers_limited']);
 /** Evidence in a problem document; a base longer than this helps nobody. */
 const SHOWN_BASE_LENGTH_MAX = 2_048;
 
@@ -105,11 +107,14 @@ interface Proven {
   readonly caller: Caller;
 }
 
-/** Whether another of the request's signatures may still be good: what failed is one signature, or its key. */
+/**
+ * Whether another of the request's signatures may still be good: what failed is one signature, or its key, or that too many
+ * unknown callers were looked up, which says nothing of one who is known.
+ */
 function mayTryNext(error: unknown): boolean {
   if (error instanceof DidError || error instanceof WireError || error instanceof VerificationBusy)
     return true;
-  return error instanceof Refused && error.kind.code === 'signature_invalid';
+  return error instanceof Refused && OF_ONE_SIGNATURE.has(error.kind.code);
 }
 
 /** After the signature verified, and only then, its key may enter the cache. */

@@ -86,6 +86,16 @@ for (const first of [true, false]) {
   });
 }
 
+test('unknown callers before one who is known, when no more of them may be looked up', async () => {
+  expect(await bench.ask(['rfc9421'], shown())).toContain(alice.did);
+  bench.limited = true;
+  const after = beside(true, foreign('theirs', shown({}, { keyid: newCaller().signer.keyId })));
+  expect(await bench.ask(['rfc9421'], shown({ after }))).toContain(alice.did);
+  expect(await bench.ask(['rfc9421'], shown({}, { keyid: newCaller().signer.keyId }))).toBe(
+    'new_callers_limited',
+  );
+});
+
 test('three bad ones before it', async () => {
   const bad = FOREIGN.slice(2, 5).map(([, made], index) => foreign(`bad${index}`, made()));
   expect(await bench.ask(['rfc9421'], shown({ after: beside(true, ...bad) }))).toContain(alice.did);

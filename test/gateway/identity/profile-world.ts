@@ -1,6 +1,7 @@
 /** Requests signed by hand, parameter by parameter, as another implementation of a profile would. */
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
+import { admissionRefusals } from '../../../src/gateway/admission/errors.ts';
 import { type Claimant, identify, toRefusal } from '../../../src/gateway/identity/identify.ts';
 import { Refused } from '../../../src/gateway/refusal.ts';
 import type { ProfileName } from '../../../src/trust/profiles/profile.ts';
@@ -67,6 +68,8 @@ export interface ProfileBench {
   readonly reserved: { readonly nonce: string; readonly until: number }[];
   /** As the memory of nonces answers; it always goes back far enough until this is set. */
   mayPredateMemory: (createdSeconds: number, skewSeconds: number) => boolean;
+  /** Whether no more unknown callers may be looked up. */
+  limited: boolean;
 }
 
 /** Identity over a registry held in memory; every nonce counts once. */
@@ -96,6 +99,7 @@ export function openProfileBench(): ProfileBench {
     world,
     reserved,
     mayPredateMemory: () => false,
+    limited: false,
     now: () => Math.floor(world.nowMs / 1_000),
     async ask(profiles, shown, more = []) {
       const { method = 'GET', target = '/agents/echo/', body, sentBody = body } = shown;
@@ -114,6 +118,9 @@ export function openProfileBench(): ProfileBench {
         profiles,
         onChecked: () => undefined,
         onIdentified: () => undefined,
+        onCold: () => {
+          if (bench.limited) throw new Refused(admissionRefusals.new_callers_limited);
+        },
       };
       try {
         const { caller } = await identify(claimant, settings, ports);
