@@ -19,13 +19,14 @@ export function verifyOnThread(
   signature: Uint8Array,
 ): Promise<boolean> {
   if (underWay >= POOLED_VERIFICATIONS_MAX) throw new VerificationBusy();
-  underWay += 1;
   return new Promise((resolve) => {
     nodeVerify(hash, data, key as VerifyKeyObjectInput, signature, (error, verified) => {
       underWay -= 1;
       // OpenSSL says of some malformed signatures that they are an error, not that they are wrong.
       resolve(error === null && verified);
     });
+    // Once it is: a call that throws takes no place.
+    underWay += 1;
   });
 }
 
