@@ -22,14 +22,23 @@ const ALGORITHMS: ReadonlyMap<string, SignatureAlgorithm> = new Map([
   ['rsa-pss-sha512', 'rsa-pss-sha512'],
 ]);
 
+interface Agent {
+  readonly url: unknown;
+  /** What names it, and must be covered. */
+  readonly identifier: string;
+  /** Whether covering the field as a whole will do: where it says one thing alone. */
+  readonly alone: boolean;
+}
+
 /** The member of the field that belongs to the signature, as newer drafts have it, or the field as one string. */
-function agentOf(fields: FieldLines, label: string): { readonly url: unknown; readonly identifier: string } {
+function agentOf(fields: FieldLines, label: string): Agent {
   const value = fields.value(FIELD);
   if (value === undefined) throw new WireError('component_missing', `"${FIELD}"`);
-  if (value.startsWith('"')) return { url: parseItem(value).value, identifier: `"${FIELD}"` };
-  const member = fields.dictionary(FIELD)?.get(label);
+  if (value.startsWith('"')) return { url: parseItem(value).value, identifier: `"${FIELD}"`, alone: true };
+  const members = fields.dictionary(FIELD);
+  const member = members?.get(label);
   const url = member === undefined || isInnerList(member) ? undefined : member.value;
-  return { url, identifier: `"${FIELD}";key="${label}"` };
+  return { url, identifier: `"${FIELD}";key="${label}"`, alone: members?.size === 1 };
 }
 
 /** @throws {WireError} field_disagrees for anything but the origin of an https URL */
@@ -52,9 +61,9 @@ export const webBotAuth: Profile = {
   check(signature, view, { hasBody, safeMethod }) {
     const { params, covered, label } = signature;
     if (params.expires === undefined) throw new WireError('parameter_missing', 'expires');
-    const { identifier } = agentOf(view.fields, label);
-    // A field covered as a whole covers each of its members.
-    if (!covered.has(`"${FIELD}"`)) mustCover(covered, identifier);
+    const { identifier, alone } = agentOf(view.fields, label);
+    // Labels are not signed: among several members the signature itself must say which is meant.
+    if (!alone || !covered.has(`"${FIELD}"`)) mustCover(covered, identifier);
     const forOthers = !hasBody && safeMethod && !view.fields.has('authorization');
     if (!forOthers) return checkCoverage(signature, view, { hasBody });
     for (const name of ['created', 'keyid', 'nonce'] as const)

@@ -90,6 +90,11 @@ describe('is refused', () => {
     ['a body of the draft alone', 'coverage_insufficient', () => [{ method: 'POST', body: BODY }]],
     ['a shared secret', 'algorithm_unsupported', () => [{}, { alg: 'hmac-sha256' }]],
     ['a key id that is no thumbprint', 'did_malformed', () => [{}, { keyid: 'key-1' }]],
+    [
+      'one of several members under another label',
+      'coverage_insufficient',
+      () => [agent('sig1="https://bot.example", other="https://x.example"')],
+    ],
     ["another label's member", 'field_disagrees', () => [agent('other="https://bot.example"')]],
     ['http', 'field_disagrees', () => [agent('"http://bot.example"')]],
     ['data', 'field_disagrees', () => [agent('"data:application/json,{}"')]],
