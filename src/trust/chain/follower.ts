@@ -94,6 +94,10 @@ interface Following {
   safeBlock: number;
   announced: number;
   forgotten: boolean;
+  /** Fewer once their logs were too many for one answer, until such blocks are behind. */
+  blocksPerBatch: number;
+  /** A block whose logs alone were too many. */
+  unreadable: string | undefined;
 }
 
 export function createFollower(options: FollowerOptions): Follower {
@@ -110,6 +114,8 @@ export function createFollower(options: FollowerOptions): Follower {
     safeBlock: -1,
     announced: 0,
     forgotten: false,
+    blocksPerBatch: BLOCKS_PER_BATCH,
+    unreadable: undefined,
   };
   return {
     filter: following.filter,
@@ -152,9 +158,12 @@ async function follow(following: Following, batch: Batch, head: Header): Promise
   const path = await pathTo(ring, batch, head);
   if (path === undefined) return resume(following, batch, undefined);
   for (const block of ring.dropAbove((path[0] as Header).number - 1)) report.dropped(block);
-  for (let i = 0; i < path.length; i += BLOCKS_PER_BATCH) {
-    await takeBlocks(following, batch, path.slice(i, i + BLOCKS_PER_BATCH));
+  for (let i = 0; i < path.length; ) {
+    const part = path.slice(i, i + following.blocksPerBatch);
+    await takeBlocks(following, batch, part);
+    i += part.length;
   }
+  following.blocksPerBatch = BLOCKS_PER_BATCH;
 }
 
 /** The blocks from the first that is not in the ring up to `head`; undefined when they part below the ring. */
@@ -173,11 +182,21 @@ async function pathTo(ring: BlockRing, batch: Batch, head: Header): Promise<Head
   return path.slice(path.findIndex((header) => ring.hashOf(header.number) !== header.hash));
 }
 
+/**
+ * @throws ChainError `rpc_too_large`, and fewer are asked for the next time: what carried the answer may be gone with it. Of
+ * one block alone whose logs are too many it is then said that anybody may have changed in it.
+ */
 async function takeBlocks(following: Following, batch: Batch, headers: readonly Header[]): Promise<void> {
-  const calls = headers.map(({ hash }) => getLogsCall(following.filter, { blockHash: hash }));
-  const answers = await batch([...calls, getBlockCall('safe')]);
-  for (const [i, header] of headers.entries()) {
-    const answer = answers[i];
+  const read = headers.filter(({ hash }) => hash !== following.unreadable);
+  const answers = await readLogs(following, batch, read);
+  const logsOf = new Map(read.map((header, i) => [header.hash, answers[i]]));
+  for (const header of headers) {
+    if (header.hash === following.unreadable) {
+      following.report.reset(header);
+      following.ring.push({ number: header.number, hash: header.hash, agents: undefined });
+      continue;
+    }
+    const answer = logsOf.get(header.hash);
     if (answer?.ok === false && UNKNOWN_BLOCK.test(answer.message)) {
       throw new ChainError('chain_moved', { detail: answer.message });
     }
@@ -189,6 +208,24 @@ async function takeBlocks(following: Following, batch: Batch, headers: readonly 
   following.safeBlock = safeBelow(last, answers.at(-1), following.options.finality);
   following.report.becameSafe(following.safeBlock);
   following.options.onTip(last);
+}
+
+/** The logs of each block, and the safe block last. */
+async function readLogs(
+  following: Following,
+  batch: Batch,
+  headers: readonly Header[],
+): Promise<RpcAnswer[]> {
+  const calls = headers.map(({ hash }) => getLogsCall(following.filter, { blockHash: hash }));
+  try {
+    return await batch([...calls, getBlockCall('safe')]);
+  } catch (error) {
+    if (!(error instanceof ChainError) || error.code !== 'rpc_too_large') throw error;
+    const [first] = headers;
+    if (headers.length > 1) following.blocksPerBatch = Math.ceil(headers.length / 2);
+    else following.unreadable = first?.hash;
+    throw error;
+  }
 }
 
 function takeBlock({ ring, report }: Following, header: Header, logs: readonly ChainLog[]): void {
