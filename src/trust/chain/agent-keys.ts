@@ -9,7 +9,7 @@ import { type RpcAnswer, resultOf } from './json-rpc.ts';
 import { type AgentKey, type IgnoredKey, type KeyHistory, replayKeys } from './key-history.ts';
 import type { LogFilter } from './log-range.ts';
 import type { Rpc } from './rpc.ts';
-import { digestOf, type ReadOptions, readSnapshot, readSteadily } from './snapshot.ts';
+import { digestOf, type ReadOptions, readSnapshot, readSteadily, type Witnessed } from './snapshot.ts';
 
 export interface AgentRef extends ReadOptions {
   /** 0x and 40 hex digits, any case. */
@@ -17,7 +17,7 @@ export interface AgentRef extends ReadOptions {
   readonly agentId: bigint;
 }
 
-export interface AgentKeys {
+export interface AgentKeys extends Witnessed {
   /** False is an answer: this registry has no such agent (or there is no registry at that address). */
   readonly exists: boolean;
   /** Lower case. */
@@ -25,15 +25,6 @@ export interface AgentKeys {
   readonly keys: readonly AgentKey[];
   readonly pending: readonly AgentKey[];
   readonly ignored: readonly IgnoredKey[];
-  /** The head this answer is at least as new as. */
-  readonly blockNumber: number;
-  readonly blockHash: string;
-  /** Of that block, in unix seconds. */
-  readonly headTime: number;
-  /** Highest block that was safe; -1 when none was. */
-  readonly safeBlock: number;
-  /** Equal for nodes that say the same. */
-  readonly digest: string;
 }
 
 /** `ownerOf(uint256)` of ERC-721. */

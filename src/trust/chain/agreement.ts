@@ -10,17 +10,7 @@
 import type { BlockRef } from './blocks.ts';
 import { ChainError, isNodeFault, originOf } from './errors.ts';
 import { createRpc, type Rpc } from './rpc.ts';
-
-/** What a reading tells of where it was made. */
-export interface Witnessed {
-  readonly blockNumber: number;
-  readonly blockHash: string;
-  /** Unix seconds. */
-  readonly headTime: number;
-  readonly safeBlock: number;
-  /** Equal for nodes that say the same. */
-  readonly digest: string;
-}
+import type { Witnessed } from './snapshot.ts';
 
 /** @param at the block to read at; the node's own head when left out */
 export type Reading<T extends Witnessed> = (rpc: Pick<Rpc, 'batch'>, at?: BlockRef) => Promise<T>;

@@ -32,7 +32,14 @@ import type { RpcAnswer } from './json-rpc.ts';
 import { inChainOrder } from './key-history.ts';
 import { getLogsInRange, type LogFilter } from './log-range.ts';
 import type { Rpc } from './rpc.ts';
-import { digestOf, type ReadOptions, readSnapshot, readSteadily, type Snapshot } from './snapshot.ts';
+import {
+  digestOf,
+  type ReadOptions,
+  readSnapshot,
+  readSteadily,
+  type Snapshot,
+  type Witnessed,
+} from './snapshot.ts';
 
 /** What was found out once and does not change: it saves a round trip, and is checked each time. */
 export interface CardMemo {
@@ -48,18 +55,11 @@ export interface CardRef extends ReadOptions {
   readonly memo?: CardMemo | undefined;
 }
 
-export interface CardKeys {
+export interface CardKeys extends Witnessed {
   readonly exists: boolean;
   readonly deactivated: boolean;
   readonly keys: readonly ChainKey[];
   readonly pending: readonly ChainKey[];
-  readonly blockNumber: number;
-  readonly blockHash: string;
-  /** Of that block, in unix seconds. */
-  readonly headTime: number;
-  readonly safeBlock: number;
-  /** Equal for nodes that say the same. */
-  readonly digest: string;
   /** For the next reading; undefined when there is no such agent. */
   readonly memo: CardMemo | undefined;
 }

@@ -12,7 +12,7 @@ import { DID_ATTRIBUTE_CHANGED, DID_DELEGATE_CHANGED, DID_OWNER_CHANGED } from '
 import { type EthrIdentity, replayEthr } from './ethr-history.ts';
 import { type RpcAnswer, resultOf } from './json-rpc.ts';
 import type { Rpc } from './rpc.ts';
-import { digestOf, type ReadOptions, readSnapshot, readSteadily } from './snapshot.ts';
+import { digestOf, type ReadOptions, readSnapshot, readSteadily, type Witnessed } from './snapshot.ts';
 
 export interface EthrRef extends ReadOptions {
   /** The ERC-1056 registry: 0x and 40 hex digits, lower case. */
@@ -21,18 +21,11 @@ export interface EthrRef extends ReadOptions {
   readonly identifier: string;
 }
 
-export interface EthrKeys {
+export interface EthrKeys extends Witnessed {
   readonly exists: true;
   readonly deactivated: boolean;
   readonly keys: readonly ChainKey[];
   readonly pending: readonly ChainKey[];
-  readonly blockNumber: number;
-  readonly blockHash: string;
-  /** Of that block, in unix seconds. */
-  readonly headTime: number;
-  readonly safeBlock: number;
-  /** Equal for nodes that say the same. */
-  readonly digest: string;
 }
 
 /** `identityOwner(address)` and `changed(address)` of ERC-1056. */

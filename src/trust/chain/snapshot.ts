@@ -31,6 +31,19 @@ export interface ReadOptions {
   readonly at?: BlockRef;
 }
 
+/** What a reading tells of where it was made. */
+export interface Witnessed {
+  /** The head this answer is at least as new as. */
+  readonly blockNumber: number;
+  readonly blockHash: string;
+  /** Of that block, in unix seconds. */
+  readonly headTime: number;
+  /** Highest block that was safe; -1 when none was. */
+  readonly safeBlock: number;
+  /** Equal for nodes that say the same. */
+  readonly digest: string;
+}
+
 export interface Question {
   /** 0x-address, lower case. */
   readonly contract: string;
