@@ -1,20 +1,14 @@
 /** Requests signed by the reference implementation of ERC-8128 and wallets of ethers, over sockets. */
-import { type EthHttpSigner, signRequest } from '@slicekit/erc8128';
-import { Wallet } from 'ethers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ALLOW_ALL, openGateway, type TestGateway } from '../support/gateway.ts';
 import { startAgent, type TestAgent } from './support/agent.ts';
 import type { Call } from './support/callers.ts';
 import { send, TRANSPORTS, type Transport } from './support/clients.ts';
 import { OPERATOR_KEY, operate } from './support/operator.ts';
+import { newWallet, signedByWallet, type WalletOptions } from './support/wallets.ts';
 
-const wallet = Wallet.createRandom();
-const address = wallet.address as `0x${string}`;
-const signer: EthHttpSigner = {
-  chainId: 8453,
-  address,
-  signMessage: async (message) => (await wallet.signMessage(message)) as `0x${string}`,
-};
+const signer = newWallet(8453);
+const address = signer.address.toLowerCase();
 let agent: TestAgent;
 let gateway: TestGateway;
 
@@ -36,19 +30,8 @@ afterAll(async () => {
   await agent.stop();
 });
 
-type Options = Parameters<typeof signRequest>[3];
-
-async function call(target: string, body?: string, options: Options = {}, by = signer): Promise<Call> {
-  const init =
-    body === undefined ? {} : { method: 'POST', body, headers: { 'content-type': 'application/json' } };
-  const request = await signRequest(new URL(target, gateway.origin).href, init, by, options);
-  return {
-    method: request.method,
-    target,
-    headers: [...request.headers],
-    ...(body === undefined ? {} : { body: Buffer.from(body) }),
-  };
-}
+const call = (target: string, body?: string, options: WalletOptions = {}, by = signer): Promise<Call> =>
+  signedByWallet(by, gateway, { target, options, ...(body === undefined ? {} : { body }) });
 
 describe.each(TRANSPORTS)('over %s', (transport: Transport) => {
   test.each(['wallets', 'both'])('GET and POST are served at %s', async (id) => {
@@ -56,8 +39,8 @@ describe.each(TRANSPORTS)('over %s', (transport: Transport) => {
       const answer = await send(gateway, await call(`/agents/${id}/orders?market=ETH-USD`, body), transport);
       expect(answer).toMatchObject({ status: 200, code: '' });
       expect(agent.seen.at(-1)?.headers).toMatchObject({
-        'x-sage-verified-did': `did:pkh:eip155:8453:${address.toLowerCase()}`,
-        'x-sage-key-id': `did:pkh:eip155:8453:${address.toLowerCase()}#blockchainAccountId`,
+        'x-sage-verified-did': `did:pkh:eip155:8453:${address}`,
+        'x-sage-key-id': `did:pkh:eip155:8453:${address}#blockchainAccountId`,
       });
     }
   });
@@ -76,12 +59,11 @@ describe.each(TRANSPORTS)('over %s', (transport: Transport) => {
   test('not as another account, nor without what the ERC or this gateway requires', async () => {
     const refused = async (made: Promise<Call>): Promise<string> =>
       (await send(gateway, await made, transport)).code;
-    const stranger = Wallet.createRandom();
-    const forged = { ...signer, address: stranger.address as `0x${string}` };
+    const forged = { ...signer, address: newWallet(8453).address };
     const target = '/agents/wallets/orders';
     expect(await refused(call(target, undefined, {}, forged))).toBe('signature_invalid');
     expect(await refused(call(target, undefined, { replay: 'replayable' }))).toBe('parameter_missing');
-    const classBound: Options = { binding: 'class-bound', components: ['@authority'] };
+    const classBound: WalletOptions = { binding: 'class-bound', components: ['@authority'] };
     expect(await refused(call(target, undefined, classBound))).toBe('coverage_insufficient');
     const now = Math.floor(Date.now() / 1_000);
     expect(await refused(call(target, undefined, { created: now - 400, expires: now + 60 }))).toBe(
@@ -101,16 +83,11 @@ test.each([
   ['did', (did: string) => ({ did })],
   ['key_id', (did: string) => ({ key_id: `${did}#blockchainAccountId` })],
 ])('an account that is denied by %s, as wallets write addresses, is shut out', async (_member, body) => {
-  const other = Wallet.createRandom();
-  const by: EthHttpSigner = {
-    chainId: 1,
-    address: other.address as `0x${string}`,
-    signMessage: async (message) => (await other.signMessage(message)) as `0x${string}`,
-  };
+  const by = newWallet(1);
   const ask = async () => send(gateway, await call('/agents/wallets/orders', undefined, {}, by));
   expect((await ask()).status).toBe(200);
   const answer = await operate(gateway, 'POST', '/v1/revocations', {
-    body: body(`did:pkh:eip155:1:${other.address}`),
+    body: body(`did:pkh:eip155:1:${by.address}`),
   });
   expect(answer.status).toBe(201);
   expect((await ask()).code).toMatch(/^(did|key)_denied$/);

@@ -10,12 +10,17 @@ import { ALLOW_ALL, openGateway, type TestGateway } from '../support/gateway.ts'
 import { startAgent, type TestAgent } from './support/agent.ts';
 import { newCaller, signed } from './support/callers.ts';
 import { send, TRANSPORTS } from './support/clients.ts';
+import { OPERATOR_KEY } from './support/operator.ts';
 
 let agent: TestAgent;
 let gateway: TestGateway;
 beforeAll(async () => {
   agent = await startAgent();
-  gateway = await openGateway({ agents: [`{ id: echo, upstreams: ["${agent.url}"] }`], policy: ALLOW_ALL });
+  gateway = await openGateway({
+    agents: [`{ id: echo, upstreams: ["${agent.url}"] }`],
+    policy: ALLOW_ALL,
+    env: { OPERATOR_API_KEY: OPERATOR_KEY },
+  });
 });
 afterAll(async () => {
   await gateway.close();
@@ -73,6 +78,10 @@ test('while the threads are full of slow keys theirs are refused with 503, and E
     const refused = await send(gateway, slow);
     expect(refused).toMatchObject({ status: 503, code: 'verification_busy' });
     expect(await send(gateway, quick)).toMatchObject({ status: 200 });
+    const scraped = await fetch(`${gateway.origin}/metrics`, {
+      headers: { authorization: `Bearer ${OPERATOR_KEY}` },
+    });
+    expect(await scraped.text()).toContain(`\nsage_slow_verifications ${POOLED_VERIFICATIONS_MAX}\n`);
   } finally {
     answered = true;
     await Promise.all(busy);

@@ -4,6 +4,8 @@ import type { DatabaseStatus } from '../../store/database.ts';
 import type { RedisStatus } from '../../store/redis/connection.ts';
 import type { NodeRecord } from '../../trust/chain/agreement.ts';
 import type { WatcherState } from '../../trust/chain/watcher.ts';
+import { ed25519Engine } from '../../trust/keys/ed25519.ts';
+import { secp256k1Engine } from '../../trust/keys/secp256k1.ts';
 import type { Probe, ProbeResult } from './health.ts';
 
 const INTERVAL_MS = 1_000;
@@ -40,10 +42,18 @@ export function componentProbes(parts: Components, now: () => number): Probe[] {
   const { redis } = parts;
   return [
     configurationProbe(parts.policyRevision, parts.lastFault),
+    engineProbe('ed25519', ed25519Engine),
+    engineProbe('secp256k1', secp256k1Engine),
     databaseProbe(parts.database),
     ...(redis === null ? [] : [redisProbe(() => redis.status(), now)]),
     ...parts.chains().map(({ chainId }, at) => chainProbe(chainId, () => parts.chains()[at], now)),
   ];
+}
+
+/** What verifies signatures with keys of this kind: an addon, or OpenSSL where it does not load. */
+function engineProbe(keys: string, engine: string): Probe {
+  const check = (): ProbeResult => ({ status: 'pass', observedValue: engine });
+  return { ...COMMON, name: `signatures:${keys}`, componentType: 'component', check };
 }
 
 /** The last poll's round trip. */

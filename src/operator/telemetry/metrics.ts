@@ -13,6 +13,8 @@ import type { DatabaseStatus } from '../../store/database.ts';
 import type { StoreCall } from '../../store/watched-driver.ts';
 import type { DidReadAheadEvent, DidResolutionEvent } from '../../trust/did/events.ts';
 import type { ChainHead } from '../../trust/key-source.ts';
+import { recoveriesUnderWay } from '../../trust/keys/recovery.ts';
+import { pooledVerifications } from '../../trust/keys/thread-pool.ts';
 import { createStreamMetrics, type StreamMetrics } from '../stream/stream-metrics.ts';
 import { createDatabaseMetrics } from './database-metrics.ts';
 import { createDecisionMetrics, type DecisionMetrics } from './decision-metrics.ts';
@@ -280,6 +282,8 @@ function createPartMetrics(registry: Registry, sources: MetricSources): PartMetr
       },
     });
   };
+  absent('sage_slow_verifications', 'Signatures under way on threads.', pooledVerifications);
+  absent('sage_key_recoveries', 'Keys of accounts being recovered on a thread.', recoveriesUnderWay);
   absent('sage_nonce_table_entries', 'Nonces remembered.', () => sources.nonceTable()?.used ?? null);
   absent('sage_nonce_table_capacity', 'Nonces that fit; full means 503.', () => {
     return sources.nonceTable()?.capacity ?? null;

@@ -16,7 +16,7 @@ interface Sodium {
 
 const sodium = loadSodium();
 
-/** Which implementation is in use; said once at start and in the detailed health. */
+/** Which implementation is in use; said in the detailed health. */
 export const ed25519Engine: Engine = sodium === null ? 'node:crypto' : 'libsodium';
 
 function loadSodium(): Sodium | null {

@@ -14,7 +14,7 @@ import type { VerificationKey } from './key.ts';
 import { type CheckedJwk, checkJwk, type ImportOptions, type UncheckedJwk } from './public-jwk.ts';
 import { isPublishedAccount } from './published-accounts.ts';
 import { plainRsaKey } from './rsa-pss-key.ts';
-import { accountVerifier, canRecover, secp256k1Verifier } from './secp256k1.ts';
+import { accountVerifier, secp256k1Verifier } from './secp256k1.ts';
 import { thumbprint } from './thumbprint.ts';
 import { isPublishedTestKey } from './thumbprint-text.ts';
 
@@ -79,13 +79,12 @@ function onSecp256k1(jwk: { readonly x: string; readonly y: string }, name: stri
  * The key of a blockchain account, of which only the address is known (CAIP-10, namespace eip155). Its signatures are
  * r, s and recovery id, 65 bytes.
  * @param address 0x and 40 lower-case hex digits
- * @throws {KeyError} key_malformed, key_published, key_secp256k1_unsupported where the addon that recovers keys does not load
+ * @throws {KeyError} key_malformed, key_published
  */
 export function importAccount(address: string, options: ImportOptions = {}): VerificationKey {
   if (!/^0x[0-9a-f]{40}$/.test(address)) throw new KeyError('key_malformed');
   if (options.refuseKnownTestKeys === true && isPublishedAccount(address))
     throw new KeyError('key_published');
-  if (!canRecover) throw new KeyError('key_secp256k1_unsupported');
   const name = hash('sha256', `eip155 account ${address}`, 'base64url');
   return {
     algorithm: 'ecdsa-secp256k1-sha256',

@@ -3,8 +3,14 @@ import { computeAddress, hashMessage, keccak256, SigningKey, Wallet } from 'ethe
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { VerificationBusy } from '../../../src/trust/keys/errors.ts';
-import { importAccount, importJwk, importMultikey } from '../../../src/trust/keys/import.ts';
-import { addressOf, secp256k1Engine, secp256k1Verifier } from '../../../src/trust/keys/secp256k1.ts';
+import { importJwk, importMultikey } from '../../../src/trust/keys/import.ts';
+import { RECOVERIES_MAX, recoveriesUnderWay } from '../../../src/trust/keys/recovery.ts';
+import {
+  accountVerifier,
+  addressOf,
+  secp256k1Engine,
+  secp256k1Verifier,
+} from '../../../src/trust/keys/secp256k1.ts';
 import { generateSigningKey } from '../../../src/trust/keys/signing.ts';
 import { POOLED_VERIFICATIONS_MAX, pooledVerifications } from '../../../src/trust/keys/thread-pool.ts';
 
@@ -94,42 +100,90 @@ test('a key has both hashes in every form it comes in, and keeps them apart', as
   }
 });
 
-describe('an account', () => {
+describe.each(ENGINES)('an account, by %s', (engine) => {
   const wallet = Wallet.createRandom();
   const address = wallet.address.toLowerCase();
-  const key = importAccount(address);
-
-  test('has the address that ethers gives it', () => {
-    const point = pointOf(createPublicKey(pair.privateKey));
-    expect(addressOf(point)).toBe(computeAddress(`0x${point.toString('hex')}`).toLowerCase());
-  });
+  const account = (digest: (typeof DIGESTS)[number] = 'keccak-256') =>
+    accountVerifier(address, digest, engine);
+  const raw = (r: string, s: string, v: number): Buffer =>
+    Buffer.from(r.slice(2) + s.slice(2) + v.toString(16).padStart(2, '0'), 'hex');
 
   test('is known by the signatures of its wallet, before and after its key was recovered', async () => {
+    const verify = account();
     for (const text of ['one', 'two', 'three']) {
       const prefixed = Buffer.from(`\x19Ethereum Signed Message:\n${text.length}${text}`);
       const signature = Buffer.from((await wallet.signMessage(text)).slice(2), 'hex');
       expect(hashMessage(text)).toBe(keccak256(prefixed));
-      expect(await key.keccak?.verify(prefixed, signature)).toBe(true);
-      expect(await importAccount(address).keccak?.verify(prefixed, signature)).toBe(true);
-      expect(await key.verify(prefixed, signature)).toBe(false);
+      expect(await verify(prefixed, signature)).toBe(true);
+      expect(await account()(prefixed, signature)).toBe(true);
+      expect(await account('sha256')(prefixed, signature)).toBe(false);
     }
   });
 
   test('is not known by those of another, nor by one without a recovery id or with a strange one', async () => {
     const digest = keccak256(DATA);
     const mine = new SigningKey(wallet.privateKey).sign(digest);
-    const bytes = (v: number): Buffer =>
-      Buffer.from(mine.r.slice(2) + mine.s.slice(2) + v.toString(16).padStart(2, '0'), 'hex');
+    const bytes = (v: number): Buffer => raw(mine.r, mine.s, v);
     const theirs = new SigningKey(Wallet.createRandom().privateKey).sign(digest);
-    for (const fresh of [importAccount(address), importAccount(address)]) {
-      expect(await fresh.keccak?.verify(DATA, Buffer.from(theirs.serialized.slice(2), 'hex'))).toBe(false);
-      expect(await fresh.keccak?.verify(DATA, bytes(mine.v).subarray(0, 64))).toBe(false);
-      for (const v of [2, 3, 26, 29, 35, 255]) expect(await fresh.keccak?.verify(DATA, bytes(v))).toBe(false);
-      expect(await fresh.keccak?.verify(DATA, bytes(55 - mine.v))).toBe(false);
-      expect(await fresh.keccak?.verify(DATA, bytes(mine.v))).toBe(true);
-      expect(await fresh.keccak?.verify(DATA, bytes(mine.v - 27))).toBe(true);
+    for (const verify of [account(), account()]) {
+      expect(await verify(DATA, Buffer.from(theirs.serialized.slice(2), 'hex'))).toBe(false);
+      expect(await verify(DATA, bytes(mine.v).subarray(0, 64))).toBe(false);
+      for (const v of [2, 3, 26, 29, 35, 255]) expect(await verify(DATA, bytes(v))).toBe(false);
+      expect(await verify(DATA, bytes(55 - mine.v))).toBe(false);
+      expect(await verify(DATA, bytes(mine.v))).toBe(true);
+      expect(await verify(DATA, bytes(mine.v - 27))).toBe(true);
     }
   });
+
+  test('is known by a high S too, and by no number out of range', async () => {
+    const { r, s, v } = new SigningKey(wallet.privateKey).sign(keccak256(DATA));
+    const hex = (number: bigint): string => `0x${number.toString(16).padStart(64, '0')}`;
+    const high = hex(ORDER - BigInt(s));
+    expect(await account()(DATA, raw(r, high, 55 - v))).toBe(true);
+    expect(await account()(DATA, raw(r, high, v))).toBe(false);
+    const bad: [string, string][] = [
+      [hex(0n), s],
+      [r, hex(0n)],
+      [hex(ORDER), s],
+      [r, hex(ORDER)],
+      [hex(2n ** 256n - 1n), s],
+      [r, hex(2n ** 256n - 1n)],
+    ];
+    for (const [badR, badS] of bad) expect(await account()(DATA, raw(badR, badS, v))).toBe(false);
+  });
+});
+
+test('an account is named as ethers names it', () => {
+  const point = pointOf(createPublicKey(pair.privateKey));
+  expect(addressOf(point)).toBe(computeAddress(`0x${point.toString('hex')}`).toLowerCase());
+});
+
+test('both ways to recover agree on noise', async () => {
+  const wallet = Wallet.createRandom();
+  const good = Buffer.from((await wallet.signMessage(DATA)).slice(2), 'hex');
+  const prefixed = Buffer.from(`\x19Ethereum Signed Message:\n${DATA.length}${DATA.toString()}`);
+  await fc.assert(
+    fc.asyncProperty(fc.nat(64), fc.nat(255), async (at, bits) => {
+      const bent = Buffer.from(good);
+      bent[at] = (bent[at] ?? 0) ^ bits;
+      const [one, two] = ENGINES.map((engine) =>
+        accountVerifier(wallet.address.toLowerCase(), 'keccak-256', engine)(prefixed, bent),
+      );
+      expect(await one).toBe(await two);
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test('recoveries past their bound are refused at once, and nothing waits for ever', async () => {
+  const verify = accountVerifier(`0x${'00'.repeat(20)}`, 'sha256', 'node:crypto');
+  const signature = Buffer.concat([signed('sha256'), Buffer.of(27)]);
+  const under = Array.from({ length: RECOVERIES_MAX }, () => Promise.resolve(verify(DATA, signature)));
+  expect(recoveriesUnderWay()).toBe(RECOVERIES_MAX);
+  expect(() => verify(DATA, signature)).toThrow(VerificationBusy);
+  expect(await Promise.all(under)).not.toContain(true);
+  expect(recoveriesUnderWay()).toBe(0);
+  expect(await verify(DATA, signature)).toBe(false);
 });
 
 test('slow checks leave the event loop alone, and past their bound they are refused at once', async () => {
