@@ -87,6 +87,7 @@ describe('the house', () => {
       'config-schema.ts',
       'in-force.ts',
       'operator-ports.ts',
+      'parts.ts',
       'watch.ts',
       'signed-operators.ts',
       'env-variables.ts',
