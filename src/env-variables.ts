@@ -161,6 +161,9 @@ export const GROUPS = {
     ALLOW_PRIVATE_DID_HOSTS: flag(
       'Whether the hosts of did:web may have private addresses. They must speak https all the same: `NODE_EXTRA_CA_CERTS` names the authority of a development machine.',
     ),
+    IDENTIFIERS_OPEN: flag(
+      'Whether everybody may ask `/1.0/identifiers/{did}`, and not operators alone. Each question counts against the limit of its address and as a new caller of it.',
+    ),
     EXPLAIN_REFUSALS: flag('Tells callers which component failed, what was expected, and how to mend it.'),
     SIGNATURE_MAX_AGE_SECONDS: integer(60, 1, 300, 'How old a signature may be.'),
     CLOCK_SKEW_SECONDS: integer(5, 0, 60, "How far ahead a caller's clock may be."),

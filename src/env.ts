@@ -53,6 +53,7 @@ export interface Env {
   readonly oidc: OidcSettings | null;
   /** Whether documents may be fetched from private addresses, for DID methods that fetch. */
   readonly allowPrivateDidHosts: boolean;
+  readonly identifiersOpen: boolean;
 }
 
 export interface OidcSettings {
@@ -205,6 +206,7 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
     corsOrigins: readOrigins(read, 'CORS_ORIGINS'),
     oidc: readOidc(read),
     allowPrivateDidHosts: read.flag('ALLOW_PRIVATE_DID_HOSTS'),
+    identifiersOpen: read.flag('IDENTIFIERS_OPEN'),
   };
   checkSafety(env, read.faults);
   if (read.faults.length > 0) throw new EnvError(read.faults);

@@ -1,5 +1,5 @@
 /** What the operators' resources ask of the other rooms, handed in by name. */
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { readAgent } from './agents/stored-agents.ts';
 import type { InForce } from './in-force.ts';
 import type { StatusView } from './operator/api/status.ts';
@@ -21,6 +21,10 @@ export interface PortsOptions {
   readonly policy: PolicySource;
   readonly inForce: InForce;
   readonly denials: StoredDenials;
+  /** IDENTIFIERS_OPEN */
+  readonly identifiersOpen: boolean;
+  /** Who is asking, trusted proxies left out. */
+  readonly addressOf: (request: FastifyRequest) => string;
   readonly version: string;
   readonly nodeId: string;
   readonly now: () => number;
@@ -57,6 +61,17 @@ function statusReader(parts: PortsOptions): () => StatusView {
   };
 }
 
+/** An address that is blocked or asks too often is refused as on the path; each DID it asks for is a look-up of a new caller. */
+function strangers({ app, addressOf, now }: PortsOptions): (request: FastifyRequest) => Promise<void> {
+  return async (request) => {
+    const address = addressOf(request);
+    const { refusal } = await app.admission.admitAddress(address, now());
+    if (refusal !== null) throw refusal;
+    const verdict = app.admission.admitNewCaller(address, now());
+    if (verdict.refusal !== null) throw verdict.refusal;
+  };
+}
+
 export function operatorPorts(parts: PortsOptions): OperatorPorts {
   const { app, store, database, policy, inForce, denials, keys, watch, now } = parts;
   /** A write that this node alone would know of, while others run. */
@@ -71,7 +86,10 @@ export function operatorPorts(parts: PortsOptions): OperatorPorts {
       reachesAll,
       now,
     },
-    identifiers: { describe: (did) => keys.resolver.describe(did) },
+    identifiers: {
+      describe: (did) => keys.resolver.describe(did),
+      admitStranger: parts.identifiersOpen ? strangers(parts) : null,
+    },
     policy: {
       source: policy,
       row: () => inForce.policyRow(),

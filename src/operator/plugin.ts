@@ -98,6 +98,7 @@ async function addGuarded(app: FastifyInstance, options: OperatorOptions): Promi
   const { database, addressOf, log, now } = options;
   const access = await openAccess(options.access, { database, addressOf, log, now });
   const { guard } = access;
+  const { identifiers } = options.ports;
   // While the database is still open.
   app.addHook('preClose', async () => access.keys?.noteUsed());
   app.addHook('onClose', () => access.close());
@@ -112,8 +113,9 @@ async function addGuarded(app: FastifyInstance, options: OperatorOptions): Promi
     guardRoutes(telemetry, guard);
     detailedHealthRoutes(telemetry, options.health);
     metricsRoutes(telemetry, options.metrics);
-    identifierRoutes(telemetry, options.ports.identifiers);
+    if (identifiers.admitStranger === null) identifierRoutes(telemetry, identifiers);
   });
+  if (identifiers.admitStranger !== null) identifierRoutes(app, identifiers);
   await app.register(
     async (v1) => {
       const { document, corsOrigins } = options;

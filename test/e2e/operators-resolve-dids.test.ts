@@ -126,9 +126,30 @@ test('a representation that there is none of: 406', async () => {
   expect([status, body.didResolutionMetadata.error.title]).toEqual([406, 'Representation not supported']);
 });
 
+test('opened, everybody is resolved for, each address up to its limits', async () => {
+  const open = await openGateway({
+    agents: [],
+    env: {
+      IDENTIFIERS_OPEN: 'true',
+      NEW_CALLERS_PER_ADDRESS_PER_MINUTE: '3',
+      OPERATOR_API_KEY: OPERATOR_KEY,
+    },
+  });
+  await using _closing = { [Symbol.asyncDispose]: () => open.close() };
+  const path = '/1.0/identifiers/did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH';
+  const ask = () => operate(open, 'GET', path, { key: null });
+  for (let at = 0; at < 3; at += 1) expect((await ask()).status).toBe(200);
+  const { status, headers, body } = await ask();
+  expect([status, body.code]).toEqual([429, 'new_callers_limited']);
+  expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+  // The routes beside it stay what they were.
+  expect((await operate(open, 'GET', '/metrics', { key: null })).status).toBe(401);
+});
+
 test('strangers are not resolved for', async () => {
   const path = '/1.0/identifiers/did:key:z6MkpTHR8VNsBxYAAWHut2Geadd9jSwuBV8xRoAnwWsdvktH';
   expect((await operate(gateway, 'GET', path, { key: 'wrong-key-of-at-least-32-characters!!' })).status).toBe(
     401,
   );
+  expect((await operate(gateway, 'GET', path, { key: null })).status).toBe(401);
 });

@@ -135,7 +135,7 @@ const UNASKED = {
   policy: {},
   revocations: {},
   blocks: {},
-  identifiers: {},
+  identifiers: { admitStranger: null },
   decisions: {},
   status: {},
   apiKeys: {},

@@ -6,6 +6,11 @@ import type { DidDescription } from '../../trust/did/key-class.ts';
 export interface IdentifierPorts {
   /** @throws DidError */
   readonly describe: (did: string) => Promise<DidDescription>;
+  /**
+   * Null: for operators alone. Else everybody may ask, and this is asked first.
+   * @throws what is answered to an address that asks too often
+   */
+  readonly admitStranger: ((request: FastifyRequest) => void | Promise<void>) | null;
 }
 
 const RESULT = 'application/did-resolution';
@@ -34,12 +39,13 @@ function answer(reply: FastifyReply, { status, result }: Resolution, mediaType: 
   return reply.send(Buffer.from(JSON.stringify(documentAlone ? result.didDocument : result)));
 }
 
-/** `GET /1.0/identifiers/{did}`. The scope it is added to decides who may ask. */
-export function identifierRoutes(app: FastifyInstance, { describe }: IdentifierPorts): void {
+/** `GET /1.0/identifiers/{did}`. Whether there is a guard before it is decided by whoever adds it. */
+export function identifierRoutes(app: FastifyInstance, { describe, admitStranger }: IdentifierPorts): void {
   app.get(
     `${PREFIX}*`,
     { config: { scope: 'identifiers:read' } },
     async (request: FastifyRequest<{ Params: { '*': string } }>, reply) => {
+      if (admitStranger !== null) await admitStranger(request);
       const mediaType = chosen(request.headers.accept);
       if (mediaType === null) {
         const detail = `${NAMES.join(', ')} can be given`;
