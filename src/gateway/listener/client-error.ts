@@ -59,18 +59,35 @@ export function onClientError(
 ): RefusalKind | null {
   if (socket.destroyed || answered.has(socket)) return null;
   const kind = kindOfClientError(error.code);
-  if (kind !== null && current !== undefined && !current.writableFinished && isAnswered(current)) {
-    // The answer is whole but may not have been flushed: what the parser stumbled over comes after it.
-    closeSoon(socket);
-    socket.end();
-    return null;
-  }
-  if (kind === null || isOwed(socket, current)) {
+  if (kind === null) {
     socket.destroy(error);
     return null;
   }
+  return answerBehind(socket, kind, current, requestId) ? kind : null;
+}
+
+/**
+ * Answers what came behind the exchanges of a connection, and closes it.
+ * @returns false when that answer could be taken for another's, and the connection was ended without it
+ */
+export function answerBehind(
+  socket: Socket,
+  kind: RefusalKind,
+  current: ServerResponse | undefined,
+  requestId: () => string,
+): boolean {
+  if (current !== undefined && !current.writableFinished && isAnswered(current)) {
+    // The answer is whole but may not have been flushed: what the refused bytes are comes after it.
+    closeSoon(socket);
+    socket.end();
+    return false;
+  }
+  if (isOwed(socket, current)) {
+    socket.destroy();
+    return false;
+  }
   answerSocket(socket, kind, requestId());
-  return kind;
+  return true;
 }
 
 /**

@@ -20,7 +20,7 @@ import type { TLSSocket } from 'node:tls';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type RawServerDefault } from 'fastify';
 import { type RefusalKind, Refused } from '../refusal.ts';
 import { serveBoth } from './cleartext.ts';
-import { answerSocket, onClientError } from './client-error.ts';
+import { answerBehind, answerSocket, onClientError } from './client-error.ts';
 import { type Connections, Tracker } from './connections.ts';
 import { markExpecting } from './continue.ts';
 import { listenerRefusals } from './errors.ts';
@@ -103,20 +103,25 @@ function isClosing(socket: Marked): boolean {
   return socket[CURRENT]?.shouldKeepAlive === false;
 }
 
-function accept(shared: Shared, handler: Handler): Handler {
-  const { tracker, limits } = shared;
-  return (req, res) => {
-    if (!isHttp2(req)) {
-      const marked = req.socket as Marked;
-      if (isClosing(marked)) {
-        req.resume();
-        return;
-      }
-      marked[CURRENT] = res as ServerResponse;
+/** Notes an exchange; false for one that is not served, because the connection closes with an earlier answer. */
+function begin(shared: Shared, req: RawRequest, res: RawResponse): boolean {
+  if (!isHttp2(req)) {
+    const marked = req.socket as Marked;
+    if (isClosing(marked)) {
+      req.resume();
+      return false;
     }
-    tracker.trackExchange(res);
+    marked[CURRENT] = res as ServerResponse;
+  }
+  shared.tracker.trackExchange(res);
+  return true;
+}
+
+function accept(shared: Shared, handler: Handler): Handler {
+  return (req, res) => {
+    if (!begin(shared, req, res)) return;
     try {
-      examine(req, limits);
+      examine(req, shared.limits);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       refuse(shared, res, error);
@@ -126,14 +131,20 @@ function accept(shared: Shared, handler: Handler): Handler {
   };
 }
 
+/** Whether an earlier request of the connection still waits for its answer, or for the rest of it. */
+function isOwing(socket: Marked): boolean {
+  return socket[CURRENT]?.writableFinished === false;
+}
+
 /**
  * Only a WebSocket over HTTP/1.1 is an upgrade (RFC 6455 4.2.1). Any other is ignored, as RFC 9110 7.8 allows, and so is
- * one whose request the listener refuses: it then arrives as an ordinary request and gets an ordinary answer.
+ * one whose request the listener refuses: it then arrives as an ordinary request and gets an ordinary answer. So does one
+ * behind a request that is not answered yet: its 101 would be taken for that answer, and the answer for a WebSocket's bytes.
  */
 function shouldUpgrade(shared: Shared, server: Server): (req: RawRequest) => boolean {
   return (req) => {
-    if (isHttp2(req) || server.listenerCount('upgrade') === 0 || isClosing(req.socket as Marked))
-      return false;
+    if (isHttp2(req) || server.listenerCount('upgrade') === 0) return false;
+    if (isClosing(req.socket as Marked) || isOwing(req.socket as Marked)) return false;
     if (req.headers.upgrade?.toLowerCase() !== 'websocket') return false;
     if (req.method !== 'GET' || req.httpVersion !== '1.1') return false;
     try {
@@ -155,7 +166,7 @@ function refuseConnect(shared: Shared, req: RawRequest, to: Duplex | RawResponse
   }
   const socket = to as Socket;
   socket.on('error', () => socket.destroy());
-  answerSocket(socket, kind, shared.requestId());
+  answerBehind(socket, kind, (socket as Marked)[CURRENT], shared.requestId);
   shared.options.onRefused?.(kind.code, 'http/1.1');
 }
 
@@ -167,7 +178,7 @@ function attach(shared: Shared, server: Server, handler: Handler): void {
     accepted(req, res);
   };
   const unexpected: Handler = (req, res) => {
-    shared.tracker.trackExchange(res);
+    if (!begin(shared, req, res)) return;
     const explanation = `unknown expectation "${req.headers.expect ?? ''}"`;
     refuse(shared, res, new Refused(listenerRefusals.expectation_failed, { explanation }));
   };
