@@ -1,4 +1,6 @@
 import { PassThrough, Readable } from 'node:stream';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type BodyBudget, type BodyLimits, readBody } from '../../../src/gateway/identity/body.ts';
 import { Refused } from '../../../src/gateway/refusal.ts';
@@ -53,6 +55,24 @@ describe('all bodies together', () => {
   });
 });
 
+test('a body that comes byte by byte takes no more than a few times its length', async () => {
+  const bytes = 262_144;
+  const limits: BodyLimits = { ...LIMITS, limitBytes: bytes, idleTimeoutMs: 60_000, totalTimeoutMs: 60_000 };
+  budget = { totalBytes: bytes, heldBytes: 0 };
+  const source = new Readable({ read: () => undefined });
+  const reading = readBody(source, null, limits, budget);
+  const before = heldBytes();
+  for (let sent = 0; sent < bytes; sent += 1) {
+    source.push(Buffer.from([sent & 0xff]));
+    if (sent % 1_024 === 0) await new Promise(setImmediate);
+  }
+  await expect.poll(() => budget.heldBytes, { interval: 5 }).toBe(bytes);
+  expect(heldBytes() - before).toBeLessThan(16 * bytes);
+  source.push(null);
+  const body = await reading;
+  expect(body).toEqual(Buffer.from(Array.from({ length: bytes }, (_, at) => at & 0xff)));
+});
+
 describe('room comes back, and nothing listens any more, when a body', () => {
   test('falls silent', async () => {
     const source = new PassThrough();
@@ -95,6 +115,14 @@ describe('room comes back, and nothing listens any more, when a body', () => {
     expectDetached(source);
   });
 });
+
+/** What is alive, on the heap of JavaScript and beside it. */
+function heldBytes(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
 
 function expectDetached(source: Readable): void {
   expect(budget.heldBytes).toBe(0);
