@@ -149,6 +149,10 @@ async function read(response: IncomingMessage, options: GetOptions): Promise<Fet
     throw new FetchError('fetch_encoded', `${url.host} sent content-encoding ${encoding.slice(0, 32)}`);
   if (!isOfType(headers['content-type'] ?? '', mediaTypes))
     throw new FetchError('fetch_media_type', `${url.host} sent ${headers['content-type']?.slice(0, 64)}`);
+  // A body without either ends where its connection does. Whoever stands between could cut it short, a log at the end of a
+  // line even, and Node does not tell a TLS connection that was closed from one that was cut (RFC 9112, section 9.8).
+  if (headers['content-length'] === undefined && headers['transfer-encoding']?.toLowerCase() !== 'chunked')
+    throw new FetchError('fetch_bad_answer', `${url.host} does not say where its answer ends`);
   // What it says of its length only saves us the reading: what counts is what comes.
   const tooLarge = (): FetchError =>
     new FetchError('fetch_too_large', `${url.host} sent over ${bytesMax} bytes`);

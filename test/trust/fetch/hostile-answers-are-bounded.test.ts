@@ -118,6 +118,8 @@ describe('an answer', () => {
       'fetch_too_large',
     ],
     ['with 100,000 header fields', `${HEAD}${'a: b\r\n'.repeat(100_000)}\r\n{}`, 'fetch_too_large'],
+    ['that may go on, or have been cut', `${HEAD}\r\n{}`, 'fetch_bad_answer'],
+    ['of another coding than chunks', `${HEAD}transfer-encoding: gzip\r\n\r\n{}`, 'fetch_bad_answer'],
     ['that breaks off', `${HEAD}content-length: 100\r\n\r\n{}`, 'fetch_bad_answer'],
     ['with two lengths', `${HEAD}content-length: 2\r\ncontent-length: 3\r\n\r\n{}`, 'fetch_bad_answer'],
     [
@@ -163,7 +165,10 @@ describe.concurrent('a host that takes its time', () => {
   test.each([
     ['answers nothing', () => undefined],
     ['drips its header section', (socket: NodeJS.WritableStream) => drip(socket, `${HEAD}x: `)],
-    ['drips its body', (socket: NodeJS.WritableStream) => drip(socket, `${HEAD}\r\n`)],
+    [
+      'drips its body',
+      (socket: NodeJS.WritableStream) => drip(socket, `${HEAD}content-length: 9999\r\n\r\n`),
+    ],
     [
       'drips interim answers',
       (socket: NodeJS.WritableStream) =>
