@@ -39,13 +39,16 @@ export class FieldLines {
     return trimmed(this.raw[2 * index + 1] ?? '');
   }
 
-  /** The combined value (RFC 9421, section 2.1): each line trimmed, joined by `, `; undefined when there is none. */
+  /**
+   * The combined value (RFC 9421, section 2.1): each line trimmed, joined by `, `; undefined when there is none. Cookies
+   * that HTTP/2 sent apart are put together as they were, and as an agent gets them (RFC 9113, section 8.2.3).
+   */
   value(name: string): string | undefined {
     let at = this.names.indexOf(name);
     if (at < 0) return undefined;
     let value = this.line(at);
     for (at = this.names.indexOf(name, at + 1); at >= 0; at = this.names.indexOf(name, at + 1)) {
-      value += `, ${this.line(at)}`;
+      value += (name === 'cookie' ? '; ' : ', ') + this.line(at);
     }
     return value;
   }

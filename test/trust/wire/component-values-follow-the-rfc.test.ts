@@ -65,12 +65,16 @@ describe('fields (RFC 9421, section 2.1)', () => {
     ['Accept-CH', 'A,B ,C'],
     ['Client-Cert', ' :AAAA: '],
     ['X-Latin', 'caf\u00e9'],
+    ['cookie', 'a=1'],
+    ['cookie', 'b=2'],
   ].flat();
   test.each([
     ['x-ows', '"x-ows": leading and trailing'],
     ['x-empty', '"x-empty": '],
     ['x-twice', '"x-twice": a, b,c'],
     ['x-fold', '"x-fold": one two three'],
+    // RFC 9113, section 8.2.3.
+    ['cookie', '"cookie": a=1; b=2'],
     ['"priority";sf', '"priority";sf: u=1, i'],
     ['"accept-ch";sf', '"accept-ch";sf: A, B, C'],
     ['"client-cert";sf', '"client-cert";sf: :AAAA:'],
