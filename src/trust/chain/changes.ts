@@ -41,6 +41,8 @@ export interface ChangeReporter {
   /** Reports again the keys whose block is now safe. */
   becameSafe(safeBlock: number): void;
   reset(at: BlockRef): void;
+  /** Anybody may have changed in what was not read up to this block, and again when what it grants counts. */
+  unread(upTo: BlockRef): void;
 }
 
 /** Agents kept for one block; a block of 30 million gas holds about 800 registrations. */
@@ -62,7 +64,7 @@ export function createChangeReporter(
 ): ChangeReporter {
   const pending = new Map<string, AgentChange>();
   const heard = new Map<string, Set<number>>();
-  // The highest block of which a pending key was not kept.
+  // The highest block of which a pending key was not kept, or that was not read.
   let overflow = -1;
 
   function remember(key: string, change: AgentChange): void {
@@ -125,6 +127,11 @@ export function createChangeReporter(
         reset({ number: overflow, hash: '' });
         overflow = -1;
       }
+    },
+    unread(upTo) {
+      heard.delete(upTo.hash);
+      overflow = Math.max(overflow, upTo.number);
+      reset(upTo);
     },
     reset(at) {
       // What was pending before may not stand any more; what still does is found again by the blocks that follow.

@@ -192,8 +192,7 @@ async function takeBlocks(following: Following, batch: Batch, headers: readonly 
   const logsOf = new Map(read.map((header, i) => [header.hash, answers[i]]));
   for (const header of headers) {
     if (header.hash === following.unreadable) {
-      following.report.reset(header);
-      following.ring.push({ number: header.number, hash: header.hash, agents: undefined });
+      passOver(following, [header]);
       continue;
     }
     const answer = logsOf.get(header.hash);
@@ -232,6 +231,12 @@ function takeBlock({ ring, report }: Following, header: Header, logs: readonly C
   ring.push({ number: header.number, hash: header.hash, agents: report.block(header, logs) });
 }
 
+/** Of blocks whose logs nobody can be given: whom they touched is not known, now or when they turn out not to stand. */
+function passOver({ ring, report }: Following, headers: readonly Header[]): void {
+  for (const { number, hash } of headers) ring.push({ number, hash, agents: undefined });
+  report.unread(headers.at(-1) as Header);
+}
+
 /** Begins anew at the head, reporting what happened since `known`, or that nobody can say what did. */
 async function resume(following: Following, batch: Batch, known: BlockRef | undefined): Promise<void> {
   const { ring, report, filter, options } = following;
@@ -242,25 +247,52 @@ async function resume(following: Following, batch: Batch, known: BlockRef | unde
   const begin = await beginningAfter(following, batch, head, known);
   // What is not safe yet is read again, to know which keys are still waiting for it.
   const from = Math.min(begin ?? lowest, lowest, safeBlock < 0 ? lowest : safeBlock + 1);
-  let complete = begin !== undefined && head.number - from < BACKFILL_BLOCKS_MAX;
-  let logs: ChainLog[];
-  try {
-    logs = await getLogsInRange(batch, filter, complete ? from : lowest, head.number, BACKFILL_LIMITS);
-  } catch (error) {
-    if (!complete || !isTooMuch(error)) throw error;
-    complete = false;
-    logs = await getLogsInRange(batch, filter, lowest, head.number, BACKFILL_LIMITS);
-  }
-  const byBlock = Map.groupBy(logs, (log) => log.blockNumber);
+  const whole = begin !== undefined && head.number - from < BACKFILL_BLOCKS_MAX;
+  const found = await logsSince(filter, batch, whole ? [from, lowest] : [lowest], head.number);
+  const byBlock = Map.groupBy(found?.logs ?? [], (log) => log.blockNumber);
   for (const header of headers) assertOfBlock(byBlock.get(header.number) ?? [], header);
   ring.dropAbove(-1);
   following.forgotten = false;
-  if (!complete) report.reset(head);
-  const older = logs.filter((log) => log.blockNumber < lowest);
-  report.block({ number: lowest - 1, hash: '' }, older);
-  for (const header of headers) takeBlock(following, header, byBlock.get(header.number) ?? []);
+  if (found === undefined) passOver(following, headers);
+  else {
+    if (!whole || found.start !== from) report.reset(head);
+    const older = found.logs.filter((log) => log.blockNumber < lowest);
+    report.block({ number: lowest - 1, hash: '' }, older);
+    for (const header of headers) takeBlock(following, header, byBlock.get(header.number) ?? []);
+  }
   report.becameSafe(safeBlock);
   options.onTip(head);
+}
+
+/**
+ * What happened from the first of `starts` that can be read from. Undefined when the logs are too many whatever range is
+ * asked for; a socket, which ends with the answer that is too large, says so of all that comes after it.
+ */
+async function logsSince(
+  filter: LogFilter,
+  batch: Batch,
+  starts: readonly number[],
+  to: number,
+): Promise<{ readonly start: number; readonly logs: readonly ChainLog[] } | undefined> {
+  let tooLarge = false;
+  const noting: Batch = (calls) =>
+    batch(calls).catch((error: unknown) => {
+      tooLarge ||= isTooLarge(error);
+      throw error;
+    });
+  let failure: unknown;
+  for (const start of starts) {
+    try {
+      return { start, logs: await getLogsInRange(noting, filter, start, to, BACKFILL_LIMITS) };
+    } catch (error) {
+      if (!isTooMuch(error)) throw error;
+      tooLarge ||= isTooLarge(error);
+      failure = error;
+    }
+  }
+  // A node that only refuses may be another's to replace; logs that are too many are so at each of them.
+  if (!tooLarge) throw failure;
+  return undefined;
 }
 
 /** The first block whose events were not reported yet; undefined when there is no telling. */
@@ -292,9 +324,11 @@ function assertOfBlock(logs: readonly ChainLog[], header: Header): void {
   }
 }
 
+/** For one answer, or for us. */
+function isTooLarge(error: unknown): boolean {
+  return error instanceof ChainError && (error.code === 'rpc_too_large' || error.code === 'history_too_long');
+}
+
 function isTooMuch(error: unknown): boolean {
-  return (
-    error instanceof ChainError &&
-    (error.code === 'rpc_refused' || error.code === 'rpc_too_large' || error.code === 'history_too_long')
-  );
+  return isTooLarge(error) || (error instanceof ChainError && error.code === 'rpc_refused');
 }
