@@ -15,7 +15,7 @@ import type { RedisStore, StoreLog } from './redis/connection.ts';
  *   refuse, a signature made later is accepted.
  * - `full`: there is no room to remember it, so it cannot be accepted; 503.
  * - `unavailable`: Redis cannot be asked and this node alone has not seen it; refuse, unless the route says
- *   otherwise. The nonce is spent on this node, so the caller must sign anew.
+ *   otherwise. The nonce is spent on this node, so the caller must sign anew; without room for it, it is `full`.
  */
 export type NonceOutcome = 'reserved' | 'replayed' | 'forgotten' | 'full' | 'unavailable';
 
@@ -80,12 +80,16 @@ export function createSharedNonces(table: Table, redis: RedisStore, clock: Nonce
       const name = nameOf(use);
       const here = reserveHere(table, steady, name, use.expiresAtMs, nowMs);
       if (here === 'replayed' || here === 'forgotten') return here;
-      // A full table is no matter while Redis remembers.
-      if (!redis.usable() || redis.nonceFault() !== '') return 'unavailable';
+      // A full table is no matter while Redis remembers; when nobody does, no route may go on.
+      const alone = here === 'full' ? 'full' : 'unavailable';
+      if (!redis.usable() || redis.nonceFault() !== '') return alone;
       // Asked before too, but a body may have been waited for since, and Redis have lost its memory meanwhile. Redis is
       // told which memory this answer is about, and reserves nothing in another.
       if (use.createdSeconds * 1_000 < redis.remembersSinceMs()) return 'forgotten';
-      return reserveThere(redis, name, Math.max(0, use.expiresAtMs - nowMs) + REDIS_MARGIN_MS, nowMs);
+      const ttlMs = Math.max(0, use.expiresAtMs - nowMs) + REDIS_MARGIN_MS;
+      return reserveThere(redis, name, ttlMs, nowMs).then((there) =>
+        there === 'unavailable' ? alone : there,
+      );
     },
     fill: () => table.nonces.fill(steady.now()),
   };

@@ -55,6 +55,11 @@ describe.skipIf(!redisAvailable())('a Redis that goes away', () => {
     expect(allowed).toBe(10);
     expect(nonces.reserve(useOf('away'), Date.now())).toBe('unavailable');
     expect(nonces.reserve(useOf('away'), Date.now())).toBe('replayed');
+    // Where a route goes on without Redis, what this node has no room to remember must not pass.
+    const small = createSharedNonces(smallTable({ nonces: 256 }), a, still);
+    const outcomes = Array.from({ length: 400 }, (_, at) => small.reserve(useOf(`m${at}`), Date.now()));
+    expect(outcomes.filter((outcome) => outcome === 'unavailable')).toHaveLength(256);
+    expect(outcomes.filter((outcome) => outcome === 'full')).toHaveLength(400 - 256);
 
     await redis.restart();
     await until(() => a.usable() && b.usable());
