@@ -24,9 +24,6 @@ export interface Claim {
   readonly acceptableUntil: number;
 }
 
-/** As many as a message may have signatures: each costs a key and a verification, should those before it fail. */
-const CLAIMS_MAX = 4;
-
 /** @throws {WireError | DidError | Refused} what is wrong with this signature */
 function readClaim(
   profile: Profile,
@@ -76,7 +73,8 @@ function isAboutTheRequest(error: unknown): boolean {
 
 /**
  * In the order of the profiles, then of the signatures. More than one only where a message has several that fit: a
- * foreign one, though it come first, must not deny a good one.
+ * foreign one, though it come first, must not deny a good one. At most twelve: a message has four signatures, and each
+ * fits three profiles at most. A bound below that would let foreign ones that fit several crowd out a good one.
  * @param names the profiles that the route accepts
  * @throws {WireError | DidError | Refused} when none can be read, the reason of the first
  */
@@ -97,8 +95,7 @@ export function readClaims(
       if (signatures === null) throw new Refused(IDENTITY_REFUSALS.signature_required);
       for (const signature of signatures) {
         try {
-          if (claims.length < CLAIMS_MAX)
-            claims.push(readClaim(profile, names, signature, view, facts, settings, ports));
+          claims.push(readClaim(profile, names, signature, view, facts, settings, ports));
         } catch (error) {
           if (!isAboutTheRequest(error)) throw error;
           reason = moreTelling(reason, error);

@@ -4,6 +4,7 @@
  * nonces before verification could lock a caller out (RFC 9421, section 7.2.2).
  */
 import type { Readable } from 'node:stream';
+import { setImmediate as breathe } from 'node:timers/promises';
 import type { NonceOutcome, NonceUse } from '../../store/nonces.ts';
 import type { ParsedKeyId } from '../../trust/did/did-url.ts';
 import { DidError } from '../../trust/did/errors.ts';
@@ -179,7 +180,10 @@ function proveOne(claimant: Claimant, claim: Claim, ports: IdentityPorts): Prove
   return verifySignature(claimant, claim, found, ports);
 }
 
-/** The others, one after the other, after the first failed; its reason is the one told. */
+/**
+ * The others, one after the other, after the first failed; its reason is the one told. Other requests have their turn
+ * before each: bad signatures cost whoever brings them more than they cost others.
+ */
 async function proveOther(
   claimant: Claimant,
   claims: readonly Claim[],
@@ -188,6 +192,7 @@ async function proveOther(
 ): Promise<Proven> {
   if (!mayTryNext(reason)) throw reason;
   for (const claim of claims.slice(1)) {
+    await breathe();
     try {
       return await proveOne(claimant, claim, ports);
     } catch (error) {

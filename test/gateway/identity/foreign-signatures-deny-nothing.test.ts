@@ -1,10 +1,11 @@
 /** Anybody on the way may add signatures of his own; none of them may stand between a good one and its route. */
 
-import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import { beforeEach, expect, test } from 'vitest';
 import { encodeDidKey } from '../../../src/trust/did/did-key.ts';
 import { newCaller } from '../../e2e/support/callers.ts';
-import { fieldsOf, newNonce, openProfileBench, type ProfileBench, type Shown } from './profile-world.ts';
+import { didOf } from '../../trust/did/world.ts';
+import { DAY, fieldsOf, newNonce, openProfileBench, type ProfileBench, type Shown } from './profile-world.ts';
 
 const alice = newCaller();
 let bench: ProfileBench;
@@ -99,6 +100,55 @@ test('unknown callers before one who is known, when no more of them may be looke
 test('three bad ones before it', async () => {
   const bad = FOREIGN.slice(2, 5).map(([, made], index) => foreign(`bad${index}`, made()));
   expect(await bench.ask(['rfc9421'], shown({ after: beside(true, ...bad) }))).toContain(alice.did);
+});
+
+test('three before it that fit more profiles of the route than it does', async () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'secp256k1' });
+  const { x = '', y = '' } = publicKey.export({ format: 'jwk' });
+  const jwk = { kty: 'EC', crv: 'secp256k1', x, y };
+  const agent = { flags: 1, notAfter: 0, setAtBlock: 1, material: { kind: 'jwk', jwk } as const };
+  bench.world.registry.agents.set('1', [{ fragment: 'k1', ...agent }]);
+  const keyid = didOf(1);
+  const g2 = (made: Shown['sign'], params: Shown['params']): Shown =>
+    shown(
+      {
+        fields: [
+          ['date', DAY],
+          ['x-sage-did', keyid],
+        ],
+        components: ['@method', '@target-uri', '@authority', '@path', 'x-sage-did', 'date'],
+        sign: made,
+      },
+      { keyid, ...params },
+    );
+  const good = g2((base) => sign('keccak-256', base, { key: privateKey, dsaEncoding: 'ieee-p1363' }), {
+    alg: 'es256k',
+  });
+  const bad = [1, 2, 3].map((fill) =>
+    foreign(
+      `bad${fill}`,
+      g2(() => Buffer.alloc(64, fill), {}),
+    ),
+  );
+  const after = beside(true, ...bad);
+  expect(await bench.ask(['rfc9421', 'sage-g1', 'sage-g2'], { ...good, after })).toBe(
+    `caller ${keyid} by ecdsa-secp256k1-keccak256`,
+  );
+});
+
+test('other requests have their turn between two that are bad', async () => {
+  const bad = [1, 2, 3].map((fill) =>
+    foreign(`bad${fill}`, shown({ sign: () => Buffer.alloc(64, fill) }, { keyid: newCaller().signer.keyId })),
+  );
+  let turns = 0;
+  const look = (): void => {
+    turns += 1;
+    looking = setImmediate(look);
+  };
+  let looking = setImmediate(look);
+  expect(await bench.ask(['rfc9421'], shown({ after: beside(true, ...bad) }))).toContain(alice.did);
+  clearImmediate(looking);
+  expect(turns).toBeGreaterThanOrEqual(bad.length);
 });
 
 test('the reason of the first is told when none is good', async () => {
