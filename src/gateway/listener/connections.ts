@@ -17,6 +17,16 @@ export type SocketKind = 'handshake' | 'undecided' | 'http/1.1' | 'h2' | 'upgrad
  */
 const LEFTOVER_BODY_MS = 2_000;
 
+/**
+ * Requests of one HTTP/1.1 connection that may wait for their answers at once, as many as a session may have streams. Node
+ * bounds only what is written, so that one connection could start requests without end; nobody honest pipelines a dozen.
+ */
+const UNANSWERED_MAX = 128;
+const UNANSWERED = Symbol('sage.unanswered');
+interface Counted {
+  [UNANSWERED]?: number;
+}
+
 interface SessionUse {
   streams: number;
   /** Monotonic milliseconds when the last stream ended. */
@@ -103,8 +113,14 @@ export class Tracker implements Connections {
     this.#exchanges.add(res);
     res.on('close', this.#onExchangeClosed);
     const { req } = res;
-    if (isHttp2(req)) this.#useSession(req);
-    else if (this.draining) (res as { shouldKeepAlive: boolean }).shouldKeepAlive = false;
+    if (isHttp2(req)) {
+      this.#useSession(req);
+      return;
+    }
+    if (this.draining) (res as { shouldKeepAlive: boolean }).shouldKeepAlive = false;
+    const counted = req.socket as Counted;
+    counted[UNANSWERED] = (counted[UNANSWERED] ?? 0) + 1;
+    if (counted[UNANSWERED] > UNANSWERED_MAX) req.socket.destroy();
   }
 
   #useSession(req: Http2ServerRequest): void {
@@ -125,6 +141,8 @@ export class Tracker implements Connections {
     const { req } = res;
     if (isHttp2(req)) return;
     const { socket } = req;
+    const counted = socket as Counted;
+    counted[UNANSWERED] = (counted[UNANSWERED] ?? 1) - 1;
     if (!req.complete && !socket.destroyed) endLeftoverBody(req);
     // The head may have promised keep-alive before the drain began; then nothing else would end this connection.
     if (this.draining && this.#sockets.get(socket) === 'http/1.1') socket.end();

@@ -103,18 +103,18 @@ function isClosing(socket: Marked): boolean {
   return socket[CURRENT]?.shouldKeepAlive === false;
 }
 
-/** Notes an exchange; false for one that is not served, because the connection closes with an earlier answer. */
+/** Notes an exchange; false for one that is not served: its connection is gone, or closes with an earlier answer. */
 function begin(shared: Shared, req: RawRequest, res: RawResponse): boolean {
   if (!isHttp2(req)) {
     const marked = req.socket as Marked;
-    if (isClosing(marked)) {
+    if (isClosing(marked) || req.socket.destroyed) {
       req.resume();
       return false;
     }
     marked[CURRENT] = res as ServerResponse;
   }
   shared.tracker.trackExchange(res);
-  return true;
+  return isHttp2(req) || !req.socket.destroyed;
 }
 
 function accept(shared: Shared, handler: Handler): Handler {

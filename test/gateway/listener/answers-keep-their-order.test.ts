@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import fastifyWebsocket from '@fastify/websocket';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { websocketServerOptions } from '../../../src/gateway/proxy/websocket-server.ts';
 import { openSocket, type Running, sendRaw, startListener } from './support.ts';
 
@@ -92,4 +92,30 @@ test.each([
   const answered = await sendRaw(running.port, `${refused}GET /smuggled HTTP/1.1\r\n${HOST}\r\n`);
   expect([answered.status, answered.heads]).toEqual([417, 1]);
   expect(served).toEqual([]);
+});
+
+describe('requests that wait for an answer', () => {
+  const SLOW = `GET /slow HTTP/1.1\r\n${HOST}\r\n`;
+
+  test('are 128 of one connection, all answered', async () => {
+    const socket = await openSocket(running.port);
+    let text = '';
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1');
+    });
+    socket.write(SLOW.repeat(128));
+    await expect.poll(() => running.app.connections.requestsInFlight, { interval: 5 }).toBe(128);
+    answer.resolve();
+    await expect.poll(() => text.match(/HTTP\/1\.1 200/g)?.length, { interval: 5 }).toBe(128);
+    // What has been answered does not count.
+    socket.write(SLOW.repeat(128));
+    await expect.poll(() => text.match(/HTTP\/1\.1 200/g)?.length, { interval: 5 }).toBe(256);
+    socket.destroy();
+  });
+
+  test('and with one more none of them is', async () => {
+    const answered = await sendRaw(running.port, SLOW.repeat(129));
+    expect(answered.text).toBe('');
+    await expect.poll(() => running.app.connections.requestsInFlight, { interval: 5 }).toBe(0);
+  });
 });
