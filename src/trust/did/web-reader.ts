@@ -28,15 +28,19 @@ const LOG_TYPES = [
 /** Of a log, and of its witnesses' file: an entry takes one or two KB, and the log grows with each change of a key. */
 const LOG_BYTES_MAX = 262_144;
 
-/** Logs that wait for their turn: one is verified at a time, in steps between which others have their turn. */
+/**
+ * Logs that wait for their turn: one of strangers is verified at a time, and one of those whose keys have verified
+ * before, in steps between which others have their turn. Strangers' logs may not keep known callers from being read.
+ */
 const LOGS_WAITING_MAX = 32;
 
 export function documentReader(fetcher: Fetcher): DocumentReader {
-  const inTurn = createTurns(LOGS_WAITING_MAX);
+  const strangers = createTurns(LOGS_WAITING_MAX);
+  const known = createTurns(LOGS_WAITING_MAX);
   return (question) =>
     question.site.scid === null
       ? readPlain(fetcher, question)
-      : readLog(fetcher, question, question.site.scid, inTurn);
+      : readLog(fetcher, question, question.site.scid, question.known ? known : strangers);
 }
 
 async function readPlain(fetcher: Fetcher, question: Question): Promise<WebDocument> {
