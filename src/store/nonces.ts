@@ -22,7 +22,8 @@ export type NonceOutcome = 'reserved' | 'replayed' | 'forgotten' | 'full' | 'una
 /** One use of a signature that has verified. */
 export interface NonceUse {
   readonly did: string;
-  readonly keyId: string;
+  /** Thumbprint of the key. Not its name: a document may name the same key otherwise while the signature is acceptable. */
+  readonly key: string;
   readonly nonce: string;
   readonly createdSeconds: number;
   /** The last moment at which this signature could be accepted, skew included; milliseconds since the epoch. */
@@ -105,8 +106,8 @@ function steadyClock(table: Table, { monotonicNow, log }: NonceClock): SteadyClo
 }
 
 /** Lengths go first, so that no two triples read the same whatever their parts hold. */
-function nameOf({ did, keyId, nonce }: NonceUse): string {
-  return `${did.length}.${keyId.length}.${did}${keyId}${nonce}`;
+function nameOf({ did, key, nonce }: NonceUse): string {
+  return `${did.length}.${key.length}.${did}${key}${nonce}`;
 }
 
 const keepFirst = (value: number, _now: number, untilMs: number) => (value === 0 ? untilMs : value);

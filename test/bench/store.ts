@@ -62,7 +62,7 @@ const KEY_ID = `${DID}#z6MkqRYqQiSgvZQdnBytw86Qbs2ZWUkGv22od935YF4s8M7V`;
 
 const useOf = (at: number, now: number): NonceUse => ({
   did: DID,
-  keyId: KEY_ID,
+  key: KEY_ID,
   nonce: `nonce-of-sixteen-${at}`,
   createdSeconds: Math.ceil(now / 1_000) + 1,
   expiresAtMs: now + 65_000,

@@ -51,8 +51,8 @@ test('a nonce is remembered up to and including the last moment its signature is
 
 test('the same nonce of another key or another DID is another nonce, however the parts are cut', () => {
   const nonces = createMemoryNonces(smallTable(), still);
-  const reserve = (did: string, keyId: string, nonce: string) =>
-    nonces.reserve(useOf(nonce, { did, keyId, expiresAtMs: EXPIRES }), NOW);
+  const reserve = (did: string, key: string, nonce: string) =>
+    nonces.reserve(useOf(nonce, { did, key, expiresAtMs: EXPIRES }), NOW);
   expect(reserve('ab', 'c', 'd')).toBe('reserved');
   expect(reserve('a', 'bc', 'd')).toBe('reserved');
   expect(reserve('a', 'b', 'cd')).toBe('reserved');

@@ -246,7 +246,7 @@ function reserveNonce(
     if (outcome !== 'unavailable' || !goOn) answerNonce(outcome);
   };
   const outcome = ports.nonces.reserve(
-    { did: caller.did, keyId: caller.keyId, nonce, createdSeconds: created, expiresAtMs },
+    { did: caller.did, key: caller.keyThumbprint, nonce, createdSeconds: created, expiresAtMs },
     nowMs,
   );
   if (outcome instanceof Promise) return outcome.then(settle);

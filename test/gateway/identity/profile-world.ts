@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { admissionRefusals } from '../../../src/gateway/admission/errors.ts';
 import { type Claimant, identify, toRefusal } from '../../../src/gateway/identity/identify.ts';
 import { Refused } from '../../../src/gateway/refusal.ts';
+import type { NonceUse } from '../../../src/store/nonces.ts';
 import type { ProfileName } from '../../../src/trust/profiles/profile.ts';
 import { contentDigest } from '../../../src/trust/wire/content-digest.ts';
 import { requestView } from '../../../src/trust/wire/message.ts';
@@ -65,7 +66,7 @@ export interface ProfileBench {
     more?: readonly (readonly [string, string])[],
   ): Promise<string>;
   /** Nonces reserved, and the moment until which each is kept, in seconds since the epoch. */
-  readonly reserved: { readonly nonce: string; readonly until: number }[];
+  readonly reserved: { readonly name: string; readonly until: number }[];
   /** As the memory of nonces answers; it always goes back far enough until this is set. */
   mayPredateMemory: (createdSeconds: number, skewSeconds: number) => boolean;
   /** Whether no more unknown callers may be looked up. */
@@ -75,7 +76,7 @@ export interface ProfileBench {
 /** Identity over a registry held in memory; every nonce counts once. */
 export function openProfileBench(): ProfileBench {
   const world = newWorld();
-  const reserved: { nonce: string; until: number }[] = [];
+  const reserved: { name: string; until: number }[] = [];
   const settings = {
     maxAgeSeconds: 60,
     skewSeconds: 5,
@@ -87,9 +88,10 @@ export function openProfileBench(): ProfileBench {
     keys: world.resolver,
     nonces: {
       mayPredateMemory: (created: number, skew: number) => bench.mayPredateMemory(created, skew),
-      reserve({ nonce, expiresAtMs }: { nonce: string; expiresAtMs: number }) {
-        if (reserved.some((one) => one.nonce === nonce)) return 'replayed' as const;
-        reserved.push({ nonce, until: expiresAtMs / 1_000 });
+      reserve({ did, key, nonce, expiresAtMs }: NonceUse) {
+        const name = `${did} ${key} ${nonce}`;
+        if (reserved.some((one) => one.name === name)) return 'replayed' as const;
+        reserved.push({ name, until: expiresAtMs / 1_000 });
         return 'reserved' as const;
       },
       noteCreated: () => true,

@@ -40,6 +40,12 @@ test('a restart is judged by the profile that lets clocks differ most', async ()
   expect(asked[0]).toBe(300);
 });
 
+test('a key that its document names otherwise meanwhile makes no second use', async () => {
+  expect(await bench.ask(['sage-g1'], shown)).toBe(`caller ${DID} by ed25519`);
+  bench.world.change(1, [slot('k2', caller)]);
+  expect(await bench.ask(['sage-g1'], shown)).toBe('nonce_replayed');
+});
+
 test('a signature that ends while its key is waited for is refused, though nothing follows it', async () => {
   const release = bench.world.registry.hold();
   const asked = bench.ask(['rfc9421'], shown);
