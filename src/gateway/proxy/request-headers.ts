@@ -146,13 +146,20 @@ function kindOf(name: string): number {
   }
 }
 
+/** Fields that the caller's signature covers, whole or in part (`"x-tenant";key="id"`). */
+function coveredNames({ caller }: Exchange): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const identifier of caller?.covered ?? []) names.add(identifier.slice(1, identifier.indexOf('"', 1)));
+  return names;
+}
+
 /** Removes from `out` what `Connection` lists, as far as it may. */
 function dropListed(out: string[], connection: string, exchange: Exchange): string[] {
   const listed = new Set<string>();
+  const covered = coveredNames(exchange);
   for (const part of connection.toLowerCase().split(',')) {
     const token = part.trim();
-    if (NOT_STRIPPABLE.has(token) || exchange.caller?.covered.has(`"${token}"`)) continue;
-    listed.add(token);
+    if (!NOT_STRIPPABLE.has(token) && !covered.has(token)) listed.add(token);
   }
   const kept: string[] = [];
   for (let i = 0; i < out.length; i += 2) {

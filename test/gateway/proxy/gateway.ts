@@ -55,7 +55,7 @@ export const CALLER: Caller = {
   algorithm: 'ed25519',
   profile: 'rfc9421',
   keyThumbprint: 'thumbprint',
-  covered: new Set(['"@method"', '"@target-uri"', '"x-tenant"']),
+  covered: new Set(['"@method"', '"@target-uri"', '"x-tenant"', '"x-role";bs']),
   validUntilMs: Number.POSITIVE_INFINITY,
 };
 

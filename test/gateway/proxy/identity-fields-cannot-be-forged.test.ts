@@ -85,18 +85,21 @@ test.each([
 
 test('Connection strips what it lists, but not credentials, signatures or covered fields', async () => {
   const pairs = await fieldsSeen([
-    'Connection: X-Hop, Authorization, Signature, X-Tenant',
+    'Connection: X-Hop, Authorization, Signature, X-Tenant, X-Role',
     'X-Hop: 1',
     'X-Keep: 2',
     'Authorization: Bearer a',
     'Signature: sig=:AA==:',
     'X-Tenant: acme',
+    'X-Role: reader',
   ]);
   expect(valuesOf(pairs, 'x-hop')).toEqual([]);
   expect(valuesOf(pairs, 'x-keep')).toEqual(['2']);
   expect(valuesOf(pairs, 'authorization')).toEqual(['Bearer a']);
   expect(valuesOf(pairs, 'signature')).toEqual(['sig=:AA==:']);
   expect(valuesOf(pairs, 'x-tenant')).toEqual(['acme']);
+  // Covered as `"x-role";bs`.
+  expect(valuesOf(pairs, 'x-role')).toEqual(['reader']);
 });
 
 test('an anonymous caller is called none, and has no DID', async () => {
