@@ -9,6 +9,8 @@ const FETCHES_MAX = 64;
 const FETCHES_KNOWN = 16;
 /** The same of one host, so that one that is slow does not take every place. */
 const FETCHES_PER_HOST_MAX = 16;
+/** Of these for whoever has proven himself before: many parties may live behind one host name, and some may be slow on purpose. */
+const FETCHES_PER_HOST_KNOWN = 4;
 /**
  * How often strangers may make us ask: a fetch takes some 1.5 ms of the processor, most of it TLS, twenty times what their
  * signatures take. The burst is for the first minute after a start, when every caller is a stranger.
@@ -50,7 +52,8 @@ export function createPlaces(now: () => number): Places {
     enter(host, known) {
       const here = perHost.get(host) ?? 0;
       const places = known ? FETCHES_MAX : FETCHES_MAX - FETCHES_KNOWN;
-      if (taken >= places || here >= FETCHES_PER_HOST_MAX) throw new FetchError('fetch_busy', host);
+      const placesHere = known ? FETCHES_PER_HOST_MAX : FETCHES_PER_HOST_MAX - FETCHES_PER_HOST_KNOWN;
+      if (taken >= places || here >= placesHere) throw new FetchError('fetch_busy', host);
       if (!known && !mayBeStranger(host)) throw new FetchError('fetch_busy', `${host}: asked too often`);
       taken += 1;
       perHost.set(host, here + 1);

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { expect, test } from 'vitest';
 import { faultOf, fetcherFor, HOST, host, JSON_TYPE } from './hosts.ts';
 
-test('one host gets 16 places of 64, strangers 48, and what is beyond them fails at once', async () => {
+test('one host gets 16 places of 64, strangers 12 and 48 of these, and what is beyond them fails at once', async () => {
   const held: ServerResponse[] = [];
   const all = Promise.withResolvers<void>();
   await using there = await host((_request, response) => {
@@ -13,13 +13,16 @@ test('one host gets 16 places of 64, strangers 48, and what is beyond them fails
   const ask = (name: string, known: boolean) =>
     fetcher.fetch({ url: there.url('/doc', `${name}.${HOST}`), mediaTypes: JSON_TYPE, known });
   const under: Promise<unknown>[] = [];
-  for (const name of ['a', 'b', 'c']) {
-    for (let places = 0; places < 16; places += 1) under.push(ask(name, false));
-    if (name === 'a') expect(await faultOf(ask('a', true))).toBe('fetch_busy');
+  for (const name of ['a', 'b', 'c', 'd']) {
+    for (let places = 0; places < 12; places += 1) under.push(ask(name, false));
+    if (name === 'a') expect(await faultOf(ask('a', false))).toBe('fetch_busy');
   }
   expect(fetcher.underWay).toBe(48);
-  expect(await faultOf(ask('d', false))).toBe('fetch_busy');
-  for (let places = 0; places < 16; places += 1) under.push(ask('d', true));
+  expect(await faultOf(ask('e', false))).toBe('fetch_busy');
+  for (const name of ['a', 'b', 'c', 'd']) {
+    for (let places = 0; places < 4; places += 1) under.push(ask(name, true));
+    if (name === 'a') expect(await faultOf(ask('a', true))).toBe('fetch_busy');
+  }
   expect(fetcher.underWay).toBe(64);
   expect(await faultOf(ask('e', true))).toBe('fetch_busy');
   await all.promise;
