@@ -16,6 +16,8 @@ import type { Withdrawals } from './withdrawals.ts';
 const FLIGHTS_MAX = 512;
 /** Reads of the chain at once: an RPC provider's budget, which strangers can make us spend, is not boundless. */
 export const CHAIN_READS_MAX = 64;
+/** Of these for whoever has proven himself before: naming agents must not keep known callers from being read again. */
+export const CHAIN_READS_KNOWN = 16;
 /** A caller has waited long enough for a head of a chain by then. */
 const CHAIN_READ_TIMEOUT_MS = 3_000;
 /** Questions to the database at once, and how long each is waited for; past either the chain is asked instead. */
@@ -58,15 +60,16 @@ export class ChainDocuments {
 
   /**
    * @param mayShare whether the shared tier may answer.
+   * @param known whether a key of the DID has verified a request before
    * @throws DidError did_unresolvable
    */
-  load(did: string, subject: ChainSubject, mayShare: boolean): Promise<Loaded> {
+  load(did: string, subject: ChainSubject, mayShare: boolean, known = true): Promise<Loaded> {
     const flying = this.#flights.get(did);
     if (flying !== undefined) return flying;
     if (this.#flights.size >= FLIGHTS_MAX) {
       return Promise.reject(new DidError('did_unresolvable', `${FLIGHTS_MAX} resolutions are under way`));
     }
-    const flight = this.#fly(did, subject, mayShare).finally(() => this.#flights.delete(did));
+    const flight = this.#fly(did, subject, mayShare, known).finally(() => this.#flights.delete(did));
     this.#flights.set(did, flight);
     return flight;
   }
@@ -85,12 +88,12 @@ export class ChainDocuments {
     };
   }
 
-  async #fly(did: string, subject: ChainSubject, mayShare: boolean): Promise<Loaded> {
+  async #fly(did: string, subject: ChainSubject, mayShare: boolean, known: boolean): Promise<Loaded> {
     const { withdrawals } = this.#options;
     for (let reads = 0; reads < READS_PER_FLIGHT_MAX; reads += 1) {
       const epoch = withdrawals.epoch;
       const shared = mayShare ? await this.#fromShared(did, subject, epoch) : null;
-      const loaded = shared ?? (await this.#fromChain(did, subject, epoch));
+      const loaded = shared ?? (await this.#fromChain(did, subject, epoch, known));
       if (loaded !== null && !withdrawals.withdrawnSince(did, epoch)) {
         if (loaded.tier === 'chain' && loaded.document.exists) this.#writeBack(did, subject, loaded);
         return loaded;
@@ -156,10 +159,16 @@ export class ChainDocuments {
   }
 
   /** Null when the DID was purged meanwhile: what the chain said then counts for nothing, a refusal included. */
-  async #fromChain(did: string, subject: ChainSubject, epoch: number): Promise<Loaded | null> {
+  async #fromChain(
+    did: string,
+    subject: ChainSubject,
+    epoch: number,
+    known: boolean,
+  ): Promise<Loaded | null> {
     const { withdrawals, now } = this.#options;
-    if (this.#chainReads >= CHAIN_READS_MAX) {
-      throw new DidError('did_unresolvable', `${CHAIN_READS_MAX} reads of the chain are under way`);
+    const readsMax = known ? CHAIN_READS_MAX : CHAIN_READS_MAX - CHAIN_READS_KNOWN;
+    if (this.#chainReads >= readsMax) {
+      throw new DidError('did_unresolvable', `${readsMax} reads of the chain are under way`);
     }
     const readAtMs = now();
     let answer: ChainKeys;

@@ -108,7 +108,7 @@ export class ChainKeys implements KeyClass {
       return foundKey(keyId, { ...known, tier: 'memory', methodClass: 'chain', epoch, nowMs, ms: 0 });
     }
     if (!this.#documents.isFlying(keyId.did)) options.onCold?.();
-    return this.#findRemote(keyId, subject, options.safeMethod);
+    return this.#findRemote(keyId, subject, options.safeMethod, held !== undefined);
   }
 
   async describe(keyId: ParsedKeyId): Promise<DidDescription> {
@@ -225,16 +225,22 @@ export class ChainKeys implements KeyClass {
     };
   }
 
-  async #findRemote(keyId: ParsedKeyId, subject: ChainSubject, safeMethod: boolean): Promise<ResolvedKey> {
+  /** @param known whether a key of it has verified before; then strangers cannot take the place for its reading. */
+  async #findRemote(
+    keyId: ParsedKeyId,
+    subject: ChainSubject,
+    safeMethod: boolean,
+    known: boolean,
+  ): Promise<ResolvedKey> {
     const { now, monotonicNow } = this.#options;
     const startedAt = monotonicNow();
     let loaded: Loaded;
     try {
       const sight = this.#chains.sight(subject.chainId);
       const mayShare = isNamedByEvents(subject) && (sight === 'live' || sight === 'degraded');
-      loaded = await this.#documents.load(keyId.did, subject, mayShare);
+      loaded = await this.#documents.load(keyId.did, subject, mayShare, known);
       if (loaded.tier === 'redis' && this.#isOldRefusal(loaded.document, keyId.fragment)) {
-        loaded = await this.#documents.load(keyId.did, subject, false);
+        loaded = await this.#documents.load(keyId.did, subject, false, known);
       }
     } catch (error) {
       throw tellMiss('chain', monotonicNow() - startedAt, error);
