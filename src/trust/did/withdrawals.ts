@@ -83,6 +83,9 @@ export class Withdrawals {
     const floor = Math.max(blockNumber, chain.headSeen + 1, chain.headBefore + 1);
     chain.sharedFloor = Math.max(chain.sharedFloor, floor);
     chain.headSeen = Math.max(chain.headSeen, blockNumber);
+    // A node behind that block would give back what was taken away in it, and no event would tell. Set, not raised: a
+    // chain that began anew counts from zero. At the start each change of the last blocks is told by itself.
+    if (chain.watchedFrom !== null) chain.chainFloor = blockNumber;
     this.withdrawAll();
   }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { SharedKeyCache } from '../../../src/store/redis/key-cache.ts';
 import { sharedKey } from '../../../src/trust/did/chain-documents.ts';
-import { codeOf, didOf, isKeyOf, keyIdOf, newIdentity, newWorld, settled, slot } from './world.ts';
+import { CHAIN_ID, codeOf, didOf, isKeyOf, keyIdOf, newIdentity, newWorld, settled, slot } from './world.ts';
 
 describe('a fetch begun before a purge', () => {
   it('is done again, so that what it brings is newer than the purge', async () => {
@@ -122,6 +122,19 @@ it('an RPC node behind the one that told of a revocation does not give the key b
   expect(await codeOf(() => world.find(1))).toBe('did_unresolvable');
   world.registry.agents.set('1', []);
   world.registry.blockNumber += 1;
+  expect(await codeOf(() => world.find(1))).toBe('key_unknown');
+});
+
+it('nor does one behind a block in which anybody may have changed, until the chain begins anew', async () => {
+  const world = newWorld();
+  world.registry.agents.set('1', [slot('k1', newIdentity())]);
+  world.resolver.chainChanged({ chainId: CHAIN_ID, kind: 'reset', blockNumber: 101 });
+  expect(await codeOf(() => world.find(1))).toBe('did_unresolvable');
+  world.registry.blockNumber = 101;
+  world.registry.agents.set('1', []);
+  expect(await codeOf(() => world.find(1))).toBe('key_unknown');
+  world.registry.blockNumber = 5;
+  world.resolver.chainChanged({ chainId: CHAIN_ID, kind: 'reset', blockNumber: 5 });
   expect(await codeOf(() => world.find(1))).toBe('key_unknown');
 });
 
