@@ -80,7 +80,35 @@ function trimmed(value: string): string {
   const last = value.charCodeAt(value.length - 1);
   // Almost every value needs nothing; a fold inside one always shows as a line feed.
   if (first > 0x20 && last > 0x20 && !value.includes('\n')) return value;
-  return value.replace(/[\t ]*\r?\n[\t ]+/g, ' ').replace(/^[\t ]+|[\t ]+$/g, '');
+  return withoutBlanks(value.includes('\n') ? unfolded(value) : value, true, true);
+}
+
+/** A line that begins with white space continues the one before it. */
+function unfolded(value: string): string {
+  const lines = value.split('\n');
+  let text = '';
+  for (const [at, line] of lines.entries()) {
+    const continues = at > 0 && isBlank(line.charCodeAt(0));
+    const continued = isBlank(lines[at + 1]?.charCodeAt(0) ?? 0);
+    const whole = continued && line.endsWith('\r') ? line.slice(0, -1) : line;
+    // A line feed that folds nothing stays, and is refused where the value is used.
+    if (at > 0) text += continues ? ' ' : '\n';
+    text += withoutBlanks(whole, continues, continued);
+  }
+  return text;
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}
+
+/** Not by regular expressions: theirs take the square of the length of white space inside a value. */
+function withoutBlanks(text: string, atStart: boolean, atEnd: boolean): string {
+  let start = 0;
+  let end = text.length;
+  while (atStart && isBlank(text.charCodeAt(start))) start += 1;
+  while (atEnd && end > start && isBlank(text.charCodeAt(end - 1))) end -= 1;
+  return text.slice(start, end);
 }
 
 export interface RequestParts {
