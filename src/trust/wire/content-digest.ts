@@ -14,13 +14,15 @@ export function contentDigest(body: Uint8Array, algorithm: DigestAlgorithm = 'sh
 }
 
 /**
- * Every entry we know must match, a repeated one included; entries we do not know are not looked at.
+ * Every entry we know must match, a repeated one included; entries we do not know are not looked at. A field has room for
+ * eighteen entries, so each algorithm is hashed once: a body of a megabyte takes a millisecond.
  * @throws {WireError} digest_malformed, digest_unsupported, digest_mismatch
  */
 export function checkContentDigest(fieldValue: string, body: Uint8Array): void {
+  const hashed: Partial<Record<DigestAlgorithm, Buffer>> = {};
   for (const { algorithm, digest } of digestEntries(fieldValue)) {
-    if (!hash(NODE_NAME[algorithm], body, 'buffer').equals(digest))
-      throw new WireError('digest_mismatch', algorithm);
+    hashed[algorithm] ??= hash(NODE_NAME[algorithm], body, 'buffer');
+    if (!hashed[algorithm].equals(digest)) throw new WireError('digest_mismatch', algorithm);
   }
 }
 
