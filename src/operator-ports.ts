@@ -87,7 +87,8 @@ export function operatorPorts(parts: PortsOptions): OperatorPorts {
       now,
     },
     identifiers: {
-      describe: (did) => keys.resolver.describe(did),
+      // Where everybody may ask, everybody is a stranger: known callers' documents are to be read first.
+      describe: (did) => keys.resolver.describe(did, !parts.identifiersOpen),
       admitStranger: parts.identifiersOpen ? strangers(parts) : null,
     },
     policy: {

@@ -66,6 +66,12 @@ export async function readRequestBody(
   return bytes.length === 0 ? null : bytes;
 }
 
+/**
+ * Chunks joined into one as they come. A chunk of one byte takes some hundreds to hold, which the budget does not count: a
+ * body sent byte by byte would take hundreds of times its length.
+ */
+const CHUNKS_JOINED = 256;
+
 export interface Gathering {
   /** @throws {RequestRefused} body_too_large, body_memory_exhausted */
   add(chunk: Uint8Array): void;
@@ -78,7 +84,8 @@ export interface Gathering {
 
 /** One body on its way in, by whatever kind of stream. */
 export function gather({ maxBytes, timeoutMs, budget, signal }: BodyBounds): Gathering {
-  const chunks: Uint8Array[] = [];
+  const whole: Uint8Array[] = [];
+  let chunks: Uint8Array[] = [];
   let length = 0;
   let onTimeout: (error: RequestRefused) => void;
   const onAbort = (): void => onTimeout(new RequestRefused('body_aborted'));
@@ -95,9 +102,11 @@ export function gather({ maxBytes, timeoutMs, budget, signal }: BodyBounds): Gat
       budget.heldBytes += chunk.length;
       if (length > maxBytes) throw new RequestRefused('body_too_large', `more than ${maxBytes} bytes`);
       if (budget.heldBytes > budget.totalBytes) throw new RequestRefused('body_memory_exhausted');
-      chunks.push(chunk);
+      if (chunks.push(chunk) < CHUNKS_JOINED) return;
+      whole.push(joined(chunks));
+      chunks = [];
     },
-    bytes: () => joined(chunks, length),
+    bytes: () => joined([...whole, ...chunks]),
     inTime: (step) => Promise.race([step, late]),
     end() {
       clearTimeout(timer);
@@ -108,8 +117,8 @@ export function gather({ maxBytes, timeoutMs, budget, signal }: BodyBounds): Gat
   };
 }
 
-/** @param length of all chunks together */
-function joined(chunks: readonly Uint8Array[], length: number): Bytes {
+function joined(chunks: readonly Uint8Array[]): Bytes {
+  const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   if (length === 0) return NOTHING;
   const bytes = new Uint8Array(length);
   let at = 0;

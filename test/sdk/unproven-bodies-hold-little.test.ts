@@ -1,5 +1,8 @@
 /** A body is bounded in length, in time, and together with all others, on every way in. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
+import { gather } from '../../src/sdk/body.ts';
 import { didKeyResolver } from '../../src/sdk/did.ts';
 import { createNonceMemory } from '../../src/sdk/nonces.ts';
 import { signRequest } from '../../src/sdk/sign.ts';
@@ -49,7 +52,26 @@ async function uploading(bytes: Uint8Array, upload: Upload): Promise<Request> {
 
 const BYTES = new Uint8Array(1_000).fill(7);
 
+/** What is alive, on the heap of JavaScript and beside it. */
+function heldBytes(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
 describe('a body', () => {
+  test('that comes byte by byte takes no more than a few times its length', () => {
+    const bytes = 262_144;
+    const budget = { totalBytes: bytes, heldBytes: 0 };
+    const gathering = gather({ maxBytes: bytes, timeoutMs: 60_000, budget });
+    const before = heldBytes();
+    for (let sent = 0; sent < bytes; sent += 1) gathering.add(new Uint8Array([sent & 0xff]));
+    expect(heldBytes() - before).toBeLessThan(16 * bytes);
+    expect(gathering.bytes()).toEqual(Uint8Array.from({ length: bytes }, (_, at) => at & 0xff));
+    gathering.end();
+  });
+
   test('in pieces is proven whole', async () => {
     const upload = newUpload();
     const proving = verifierWith({}).verify(await uploading(BYTES, upload));

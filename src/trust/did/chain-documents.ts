@@ -63,7 +63,7 @@ export class ChainDocuments {
    * @param known whether a key of the DID has verified a request before
    * @throws DidError did_unresolvable
    */
-  load(did: string, subject: ChainSubject, mayShare: boolean, known = true): Promise<Loaded> {
+  load(did: string, subject: ChainSubject, mayShare: boolean, known: boolean): Promise<Loaded> {
     const flying = this.#flights.get(did);
     if (flying !== undefined) return flying;
     if (this.#flights.size >= FLIGHTS_MAX) {

@@ -111,10 +111,10 @@ export class ChainKeys implements KeyClass {
     return this.#findRemote(keyId, subject, options.safeMethod, held !== undefined);
   }
 
-  async describe(keyId: ParsedKeyId): Promise<DidDescription> {
+  async describe(keyId: ParsedKeyId, known: boolean): Promise<DidDescription> {
     const subject = this.#chains.subjectOf(keyId.subject);
     if (subject === null) throw elsewhere(keyId);
-    const { document } = await this.#documents.load(keyId.did, subject, false);
+    const { document } = await this.#documents.load(keyId.did, subject, false, known);
     const stale = this.#chains.staleness(subject.chainId, true);
     if (stale !== null) throw stale;
     const { exists, deactivated, keys, blockNumber, blockHash } = document;
@@ -334,11 +334,11 @@ export class ChainKeys implements KeyClass {
   async #read(did: string): Promise<AheadOutcome> {
     const subject = this.#subjectOf(did);
     if (subject === null || !this.#isLive(subject)) return 'dropped';
-    let loaded = await this.#documents.load(did, subject, isNamedByEvents(subject));
+    let loaded = await this.#documents.load(did, subject, isNamedByEvents(subject), true);
     const nearlyUpAtMs = loaded.document.readAtMs + (1 - AHEAD_SHARE) * this.#bounds.chainTtlMs;
     // What another node read as long ago as this one gains nothing.
     if (loaded.tier === 'redis' && this.#options.now() >= nearlyUpAtMs)
-      loaded = await this.#documents.load(did, subject, false);
+      loaded = await this.#documents.load(did, subject, false, true);
     const nowMs = this.#options.now();
     if (!this.#isLive(subject)) return 'dropped';
     const recent = this.#remember(did, subject, loaded, nowMs);

@@ -17,8 +17,12 @@ export interface KeyClass {
    * the DID when its keys have changed, or can no longer be vouched for. Never rejects.
    */
   recheck?(keyId: ParsedKeyId): Promise<void>;
-  /** What stands under the DID now, read anew. @throws DidError */
-  describe(keyId: ParsedKeyId): Promise<DidDescription>;
+  /**
+   * What stands under the DID now, read anew.
+   * @param known whether the one who asks may take the places that strangers may not
+   * @throws DidError
+   */
+  describe(keyId: ParsedKeyId, known: boolean): Promise<DidDescription>;
   /** Where keys are kept once a signature verified with them. */
   readonly memory: KeyMemory;
   /** Forgets what is held of one DID; what is under way is told by `Withdrawals`. */

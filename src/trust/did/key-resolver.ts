@@ -74,12 +74,12 @@ export class KeyResolver implements Resolver {
     throw tellMiss('memory', 0, notConfigured(keyId));
   }
 
-  async describe(did: string): Promise<DidDescription> {
+  async describe(did: string, known: boolean): Promise<DidDescription> {
     const keyId = parseKeyId(did);
     if (keyId.fragment !== null) throw new DidError('did_malformed', 'a DID has no fragment');
     const methodClass = this.#classes[keyId.methodClass];
     if (methodClass === null) throw notConfigured(keyId);
-    return methodClass.describe(keyId);
+    return methodClass.describe(keyId, known);
   }
 
   #configured(keyId: ParsedKeyId, key: VerificationKey): ResolvedKey {

@@ -128,9 +128,10 @@ export interface Resolver {
   find(keyId: ParsedKeyId, options: FindOptions): ResolvedKey | Promise<ResolvedKey>;
   /**
    * What stands under a DID now, read anew from whoever has the say. For those who look, not for requests.
+   * @param known whether the one who asks may take the places that strangers may not
    * @throws DidError
    */
-  describe(did: string): Promise<DidDescription>;
+  describe(did: string, known: boolean): Promise<DidDescription>;
   /**
    * To be called once a signature verified, last thing before the request is believed. False: the DID was purged or
    * denied, or the key ran out, since it was found, and the request must be refused (`key_withdrawn`).

@@ -91,9 +91,9 @@ export class WebDocuments {
   }
 
   /** The document as its host has it now, with all that stands in it; kept by nobody. @throws DidError did_unresolvable */
-  describe(did: string, site: WebName): Promise<WebDocument> {
+  describe(did: string, site: WebName, known: boolean): Promise<WebDocument> {
     const readAtMs = this.#options.now();
-    return this.#read({ did, site, held: null, known: true, whole: true, readAtMs });
+    return this.#read({ did, site, held: null, known, whole: true, readAtMs });
   }
 
   async #fly(question: Omit<Question, 'readAtMs'>): Promise<WebLoaded> {

@@ -108,9 +108,9 @@ export class WebKeys implements KeyClass {
     return this.#findRemote(keyId, site, held?.document ?? null);
   }
 
-  async describe({ did, site }: ParsedKeyId): Promise<DidDescription> {
+  async describe({ did, site }: ParsedKeyId, known: boolean): Promise<DidDescription> {
     if (site === null) throw new TypeError(`${did} is not published by a host`);
-    const found = await this.#documents.describe(did, site);
+    const found = await this.#documents.describe(did, site, known);
     const { exists, keys, deactivated = false, published = null } = found;
     return { did, exists, deactivated, keys, published, chain: null };
   }

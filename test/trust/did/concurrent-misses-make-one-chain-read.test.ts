@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CHAIN_READS_KNOWN, CHAIN_READS_MAX } from '../../../src/trust/did/chain-documents.ts';
-import { CHAIN_ID, codeOf, isKeyOf, keyIdOf, newIdentity, newWorld, settled, slot } from './world.ts';
+import { CHAIN_ID, codeOf, didOf, isKeyOf, keyIdOf, newIdentity, newWorld, settled, slot } from './world.ts';
 
 describe('concurrent misses', () => {
   it('of one agent, a thousand of them, make one read of the chain', async () => {
@@ -56,7 +56,11 @@ describe('concurrent misses', () => {
     const strangers = Array.from({ length: CHAIN_READS_MAX }, (_, at) => codeOf(() => world.find(at + 2)));
     await settled();
     const found = world.find(1);
+    const byStranger = codeOf(() => world.resolver.describe(didOf(900), false));
+    const byOperator = world.resolver.describe(didOf(901), true);
     release();
+    expect(await byStranger).toBe('did_unresolvable');
+    expect((await byOperator).exists).toBe(false);
     expect(isKeyOf(await found, alice)).toBe(true);
     expect(new Set(await Promise.all(strangers))).toEqual(new Set(['did_unknown', 'did_unresolvable']));
   });

@@ -52,4 +52,9 @@ describe('a covered query parameter has one value, written in one way', () => {
   test('more parameters than anybody signs', () => {
     expect(codeOf(() => queryParameter('b=1&'.repeat(300), 'a'))).toBe('query_invalid');
   });
+
+  test('longer than anybody signs a parameter of', () => {
+    expect(queryParameter(`b=${'%20'.repeat(1_300)}&a=1`, 'a')).toBe('1');
+    expect(codeOf(() => queryParameter(`b=${'%20'.repeat(1_400)}&a=1`, 'a'))).toBe('query_invalid');
+  });
 });
