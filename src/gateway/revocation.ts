@@ -1,9 +1,9 @@
+import { isOnChain } from '../trust/did/did-url.ts';
 import type { Resolver } from '../trust/did/resolver.ts';
 import type { StillValid } from '../trust/did/revocations.ts';
 import type { Caller } from './identity/caller.ts';
 import type { OpenExchanges } from './proxy/open-exchanges.ts';
 
-const CHAIN_METHOD = 'did:sage:';
 /**
  * How often the documents behind what is open are looked after. Nobody tells when the document of a did:web changes, and
  * who only listens sends no request that would ask; the resolver asks a host no more often than a key may be used.
@@ -63,7 +63,7 @@ async function closeRevoked(
 ): Promise<number> {
   const keys = new Map<string, Caller>();
   for (const caller of exchanges.callers()) {
-    if (did === null ? caller.did.startsWith(CHAIN_METHOD) : caller.did === did) {
+    if (did === null ? isOnChain(caller.did) : caller.did === did) {
       keys.set(`${caller.keyId} ${caller.keyThumbprint}`, caller);
     }
   }

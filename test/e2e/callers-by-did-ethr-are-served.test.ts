@@ -109,3 +109,21 @@ test('a new owner takes over when he is safe, the old one is refused at once, an
   await chain.transact(heir.address, 'changeOwner', identity.address, `0x${'0'.repeat(40)}`);
   await until(async () => (await ask(accountSigner(heir, keyId))).status === 401, 'nobody is left');
 });
+
+test('what is open is asked about after the chain was reorganised deeper than anyone remembers', async () => {
+  const [, , identity = ''] = chain.accounts;
+  const { signing, publicJwk } = generateSigningKey('ed25519');
+  const value = `0x${Buffer.from(publicJwk.x ?? '', 'base64url').toString('hex')}`;
+  const signer: Signer = { keyId: `${didOf(identity)}#delegate-1`, key: signing };
+  const before = await chain.anvil.call('evm_snapshot');
+  const name = bytes32('did/pub/Ed25519/sigAuth/hex');
+  await chain.transact(identity, 'setAttribute', identity, name, value, DAY);
+  await chain.anvil.mine(600);
+  await until(async () => (await ask(signer)).status === 200, 'the key counts');
+  const request = signed({ signer }, gateway.origin, { method: 'GET', target: '/agents/echo/' });
+  const closed = closeOf(await openWebSocket(gateway, request));
+  // On the other branch the key was never set, and no event says so.
+  await chain.anvil.call('evm_revert', before);
+  await chain.anvil.mine(620);
+  expect((await closed).code).toBe(1008);
+});

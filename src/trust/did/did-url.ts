@@ -33,6 +33,11 @@ const CLASS_OF: Readonly<Record<DidMethod, MethodClass>> = {
   webvh: 'web',
 };
 
+/** Whether the keys of a DID stand on a chain, so that what is said of all of a chain may be said of it. */
+export function isOnChain(did: string): boolean {
+  return CLASS_OF[did.split(':', 2)[1] as DidMethod] === 'chain';
+}
+
 /** A keyid that has been read: canonical, so that equal keys have equal names. */
 export interface ParsedKeyId {
   /** The keyid as sent, which is its only spelling. */

@@ -17,7 +17,7 @@ const RETRY_DELAYS_MS = [50, 150, 400, 1_000] as const;
  */
 export type StillValid = (keyId: string, thumbprint: string) => Promise<boolean>;
 
-/** `did` is null when any chain key may be meant: ask for every open stream of a did:sage caller. */
+/** `did` is null when any chain key may be meant: ask for every open stream of a caller for whom `isOnChain`. */
 export type RevokedListener = (did: string | null, stillValid: StillValid) => void;
 
 export interface Revocations {
