@@ -16,6 +16,7 @@ import { createChainReader, type ReadableChain } from './chain-reader.ts';
 import { createDenyList, type DenyList } from './did/deny-list.ts';
 import type { ContractKind } from './did/ports.ts';
 import { createResolver, type Resolver } from './did/resolver.ts';
+import { createAgeClock } from './did/staleness.ts';
 import { openTombstones, type Tombstones } from './did/tombstones.ts';
 import { openWarmUp } from './did/warm-up.ts';
 import { createFetcher } from './fetch/fetcher.ts';
@@ -35,6 +36,8 @@ export interface ChainHead {
   readonly head: number | null;
   readonly lagBlocks: number | null;
   readonly connected: boolean;
+  /** How long ago the watcher last knew itself level with the head; null when it never did. */
+  readonly ageMs: number | null;
 }
 
 export interface WatchedChain {
@@ -74,6 +77,8 @@ export interface KeySource {
   chains(): readonly {
     readonly chainId: number;
     readonly state: WatcherState;
+    /** How long ago its watcher last knew itself level with the head; Infinity when it never did. */
+    readonly ageMs: number;
     /** What each of several nodes stood alone with; empty where there is one. */
     readonly nodes: readonly NodeRecord[];
   }[];
@@ -82,6 +87,8 @@ export interface KeySource {
 
 /** How often a watcher's sight is reported: well within the 5 s after which unsafe methods fail closed. */
 const REPORT_MS = 500;
+/** A wall clock that goes back by more than this between two reports was set; less is NTP at work. */
+const SET_BACK_MS = 1_000;
 
 /** A key of its own for this use, so that the secret can serve others too. */
 function sealKey(clusterSecret: string | null): Uint8Array {
@@ -122,9 +129,10 @@ interface Watching {
   readonly names: ChainNames;
   readonly resolver: Resolver;
   readonly tombstones: Tombstones | undefined;
+  readonly ageNow: () => number;
 }
 
-function watch({ chain, names, resolver, tombstones }: Watching, options: KeySourceOptions): Watcher {
+function watch({ chain, names, resolver, tombstones, ageNow }: Watching, options: KeySourceOptions): Watcher {
   const kinds = new Map(chain.registries.map(({ address, kind }) => [address.toLowerCase(), kind]));
   let first = true;
   const checkpoint = checkpointOf(options, chain.id, resolver, tombstones);
@@ -146,7 +154,7 @@ function watch({ chain, names, resolver, tombstones }: Watching, options: KeySou
     finality: chain.finality,
     pollIntervalMs: options.pollIntervalMs,
     log: options.log,
-    now: options.now,
+    now: ageNow,
     ...(checkpoint === undefined ? {} : { checkpoint }),
     onChanged,
     onHead(head) {
@@ -174,22 +182,37 @@ function openReads(
   };
 }
 
+function ageOf({ freshAtMs }: WatcherState, ageNow: () => number): number {
+  return freshAtMs === 0 ? Number.POSITIVE_INFINITY : ageNow() - freshAtMs;
+}
+
 /** To the resolver, whose keys are good for as long as their chain is seen, and to whoever listens. */
 function reportSight(
   watchers: readonly { readonly chainId: number; readonly watcher: Watcher }[],
   resolver: Resolver,
-  now: () => number,
+  ageNow: () => number,
 ): void {
   for (const { chainId, watcher } of watchers) {
-    const { connected, freshAtMs, head, lagBlocks } = watcher.state();
-    resolver.setStaleness(chainId, {
-      connected,
-      lagMs: freshAtMs === 0 ? Number.POSITIVE_INFINITY : Math.max(0, now() - freshAtMs),
-    });
+    const state = watcher.state();
+    const { connected, head, lagBlocks } = state;
+    const lagMs = ageOf(state, ageNow);
+    resolver.setStaleness(chainId, { connected, lagMs });
     if (chainHead.hasSubscribers) {
-      chainHead.publish({ chainId, head: head?.number ?? null, lagBlocks, connected } satisfies ChainHead);
+      const ageMs = Number.isFinite(lagMs) ? lagMs : null;
+      const event = { chainId, head: head?.number ?? null, lagBlocks, connected, ageMs };
+      chainHead.publish(event satisfies ChainHead);
     }
   }
+}
+
+/** Asked now and then: whether the wall clock was set back since. What is kept until then would be kept for so much longer. */
+function createSetBack(now: () => number, ageNow: () => number): () => boolean {
+  let aheadMs = ageNow() - now();
+  return () => {
+    const beforeMs = aheadMs;
+    aheadMs = ageNow() - now();
+    return aheadMs - beforeMs > SET_BACK_MS;
+  };
 }
 
 /** Opens everything at once; unreachable nodes are asked again and again, and until then their callers fail closed. */
@@ -223,12 +246,17 @@ export function openKeySource(options: KeySourceOptions): KeySource {
     monotonicNow: options.monotonicNow,
     log: options.log,
   });
+  const ageNow = createAgeClock(now, options.monotonicNow);
   const watchers = chains.map((chain) => {
     const { names, reads } = readable.get(chain.id) as ReadableChain;
-    const watcher = watch({ chain, names, resolver, tombstones }, options);
+    const watcher = watch({ chain, names, resolver, tombstones, ageNow }, options);
     return { chainId: chain.id, watcher, reads };
   });
-  const report = (): void => reportSight(watchers, resolver, now);
+  const wasSetBack = createSetBack(now, ageNow);
+  const report = (): void => {
+    if (wasSetBack()) resolver.purge({ all: true }, 'clock');
+    reportSight(watchers, resolver, ageNow);
+  };
   const warmUp = database && openWarmUp({ ...options, rows: database.frequentDids, resolver });
   for (const { chainId, watcher } of watchers) {
     const begin = (): void => {
@@ -242,11 +270,10 @@ export function openKeySource(options: KeySourceOptions): KeySource {
     resolver,
     denied,
     chains: () =>
-      watchers.map(({ chainId, watcher, reads }) => ({
-        chainId,
-        state: watcher.state(),
-        nodes: reads.nodes(),
-      })),
+      watchers.map(({ chainId, watcher, reads }) => {
+        const state = watcher.state();
+        return { chainId, state, ageMs: ageOf(state, ageNow), nodes: reads.nodes() };
+      }),
     async close() {
       clearInterval(timer);
       await warmUp?.close();

@@ -66,7 +66,7 @@ test('no page names a metric that is not scraped', async () => {
 });
 
 test('the checks of health listed are those that are made', () => {
-  const chains = () => [{ chainId: 1, state: {} as never, nodes: [] }];
+  const chains = () => [{ chainId: 1, state: {} as never, ageMs: 0, nodes: [] }];
   const parts = {
     redis: { status: () => ({}) as never },
     database: () => ({}) as never,

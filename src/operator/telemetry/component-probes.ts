@@ -24,6 +24,8 @@ const COMMON = { critical: false, intervalMs: INTERVAL_MS, deadlineMs: DEADLINE_
 interface WatchedChain {
   readonly chainId: number;
   readonly state: WatcherState;
+  /** How long ago the watcher last knew itself level with the head; Infinity when it never did. */
+  readonly ageMs: number;
   /** Where several nodes are named. */
   readonly nodes: readonly NodeRecord[];
 }
@@ -103,9 +105,8 @@ function redisProbe(status: () => RedisStatus, now: () => number): Probe {
 
 function gradeChain(chain: WatchedChain | undefined, nowMs: number): ProbeResult {
   if (chain === undefined) return { status: 'fail', output: 'not watched' };
-  const { state, nodes } = chain;
-  const ageMs = state.freshAtMs === 0 ? Number.POSITIVE_INFINITY : nowMs - state.freshAtMs;
-  const seen = Number.isFinite(ageMs) ? { observedValue: Math.max(0, ageMs), observedUnit: 'ms' } : {};
+  const { state, ageMs, nodes } = chain;
+  const seen = Number.isFinite(ageMs) ? { observedValue: ageMs, observedUnit: 'ms' } : {};
   if (!state.connected)
     return { status: 'fail', ...seen, output: state.lastError?.message ?? 'not connected yet' };
   if (ageMs > HEAD_AGE_WARN_MS)

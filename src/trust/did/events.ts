@@ -17,8 +17,15 @@ export interface DidResolutionEvent {
   readonly outcome: 'found' | DidErrorCode;
 }
 
-/** `document`: a fresh document lacked a key that memory held, though no event had told of it. `denied`: by an operator. */
-export type PurgeReason = 'chain' | 'peer' | 'operator' | 'denied' | 'shared_cache_lost' | 'document';
+/** `document`: a fresh document lacked a key that memory held, though no event had told of it. `denied`: by an operator. `clock`: it was set back. */
+export type PurgeReason =
+  | 'chain'
+  | 'peer'
+  | 'operator'
+  | 'denied'
+  | 'shared_cache_lost'
+  | 'document'
+  | 'clock';
 
 /** Published on `sage:did.purge`. */
 export interface DidPurgeEvent {

@@ -22,6 +22,23 @@ export interface StalenessBounds {
   readonly maxSafeHeadLagMs: number;
 }
 
+/**
+ * A clock for ages: it goes on by as much as the one of its two that went further since it was last read. A wall clock that
+ * is set back would make what is old look new, and a monotonic one stands still while the machine sleeps.
+ */
+export function createAgeClock(now: () => number, monotonicNow: () => number): () => number {
+  let wallMs = now();
+  let monotonicMs = monotonicNow();
+  let ageMs = wallMs;
+  return () => {
+    const [nextWallMs, nextMonotonicMs] = [now(), monotonicNow()];
+    ageMs += Math.max(0, nextWallMs - wallMs, nextMonotonicMs - monotonicMs);
+    wallMs = nextWallMs;
+    monotonicMs = nextMonotonicMs;
+    return ageMs;
+  };
+}
+
 /** What `report` allows at `nowMs`, when it was made at `reportedAtMs`. */
 export function sightOf(
   report: WatcherReport,
