@@ -94,7 +94,7 @@ test('policy, circuits, chain, nonces and Redis show their state', async () => {
   publish('sage:store.call', { operation: 'agents', ms: 4, failure: '' });
   publish('sage:store.call', { operation: 'agents', ms: 4, failure: 'busy' });
   publish('sage:store.call', { operation: 'agents', ms: 4, failure: 'missing' });
-  publish('sage:chain.head', { chainId: 31337, head: 120, lagBlocks: 2, connected: true });
+  publish('sage:chain.head', { chainId: 31337, head: 120, lagBlocks: 2, connected: true, ageMs: 1_500 });
   publish('sage:rpc.disagreement', { chainId: 31337, node: 'http://a', blockNumber: 1, why: 'x' });
   const samples = await scrape(gateway);
   expect(samples.get('sage_policy_info{revision="two"}')).toBe(1);
@@ -107,6 +107,7 @@ test('policy, circuits, chain, nonces and Redis show their state', async () => {
   expect(samples.get('sage_circuit_transitions_total{state="open"}')).toBe(1);
   expect(samples.get('sage_chain_head{chain="31337"}')).toBe(120);
   expect(samples.get('sage_chain_head_lag_blocks{chain="31337"}')).toBe(2);
+  expect(samples.get('sage_chain_head_age_seconds{chain="31337"}')).toBe(1.5);
   expect(samples.get('sage_chain_connected{chain="31337"}')).toBe(1);
   expect(samples.get('sage_rpc_disagreements_total{chain="31337"}')).toBe(1);
   expect(samples.get('sage_nonce_table_entries')).toBe(3);

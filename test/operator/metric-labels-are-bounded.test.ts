@@ -37,7 +37,7 @@ test('codes beyond the bound, and what is no code, share one series', async () =
 test('outcomes, chains and tiers are bounded', async () => {
   for (let i = 0; i < 100; i++) {
     publish('sage:did.resolution', { tier: `tier-${i}`, ms: 1, outcome: `outcome-${i}` });
-    publish('sage:chain.head', { chainId: i, head: i, lagBlocks: 0, connected: true });
+    publish('sage:chain.head', { chainId: i, head: i, lagBlocks: 0, connected: true, ageMs: 0 });
   }
   const samples = await scrape(gateway);
   expect(seriesOf(samples, 'did_resolution_seconds_count')).toHaveLength(5);

@@ -220,9 +220,8 @@ function disagreementCounter(registers: Registry[]): Counter<'chain'> {
   });
 }
 
-/** Chain, circuits, nonces and Redis: parts whose present state is what matters. */
-function createPartMetrics(registry: Registry, sources: MetricSources): PartMetrics {
-  const registers = [registry];
+/** By chain, the last that was said of each. */
+function createChainGauges(registers: Registry[]): Map<string, ChainHead> {
   const heads = new Map<string, ChainHead>();
   const chainGauge = (name: string, help: string, read: (head: ChainHead) => number | null): void => {
     new Gauge({
@@ -242,10 +241,20 @@ function createPartMetrics(registry: Registry, sources: MetricSources): PartMetr
   };
   chainGauge('sage_chain_head', 'Latest block seen.', ({ head }) => (head === null ? null : Number(head)));
   chainGauge('sage_chain_head_lag_blocks', 'Blocks behind the head.', ({ lagBlocks }) => lagBlocks);
+  // A node that is away or lags announces nothing, so blocks alone would not tell.
+  chainGauge('sage_chain_head_age_seconds', 'Since it was known to be the head.', ({ ageMs }) =>
+    ageMs === null ? null : ageMs / 1000,
+  );
   chainGauge('sage_chain_connected', '1 while an RPC endpoint answers.', ({ connected }) =>
     Number(connected),
   );
+  return heads;
+}
 
+/** Chain, circuits, nonces and Redis: parts whose present state is what matters. */
+function createPartMetrics(registry: Registry, sources: MetricSources): PartMetrics {
+  const registers = [registry];
+  const heads = createChainGauges(registers);
   const disagreements = disagreementCounter(registers);
   const disagreed = new Set<string>();
 
