@@ -134,12 +134,14 @@ interface Watching {
 
 function watch({ chain, names, resolver, tombstones, ageNow }: Watching, options: KeySourceOptions): Watcher {
   const kinds = new Map(chain.registries.map(({ address, kind }) => [address.toLowerCase(), kind]));
-  let first = true;
+  let watchedFrom = Number.POSITIVE_INFINITY;
   const checkpoint = checkpointOf(options, chain.id, resolver, tombstones);
   const onChanged = (change: RegistryChange): void => {
     const chainId = chain.id;
     if (change.kind === 'reset') {
       resolver.chainChanged({ chainId, kind: 'reset', blockNumber: change.blockNumber });
+      // The watch begins anew.
+      watchedFrom = Number.POSITIVE_INFINITY;
       return;
     }
     const { registry, agentId: word } = change;
@@ -158,8 +160,9 @@ function watch({ chain, names, resolver, tombstones, ageNow }: Watching, options
     ...(checkpoint === undefined ? {} : { checkpoint }),
     onChanged,
     onHead(head) {
-      if (first) resolver.watchedFrom(chain.id, head.number);
-      first = false;
+      if (head.number >= watchedFrom) return;
+      watchedFrom = head.number;
+      resolver.watchedFrom(chain.id, watchedFrom);
     },
   });
 }

@@ -183,7 +183,7 @@ export class ChainDocuments {
     if (answer.blockNumber < floor) {
       throw new DidError(
         'did_unresolvable',
-        `the RPC node is at block ${answer.blockNumber}, and the DID changed in ${floor}`,
+        `the RPC node is at block ${answer.blockNumber}, and ${floor} is known`,
       );
     }
     withdrawals.sawBlock(subject.chainId, answer.blockNumber);

@@ -205,7 +205,9 @@ export class ChainKeys implements KeyClass {
   }
 
   watchedFrom(chainId: number, blockNumber: number): void {
-    if (this.#chains.has(chainId)) this.#tools.withdrawals.watchedFrom(chainId, blockNumber);
+    if (!this.#chains.has(chainId)) return;
+    this.#tools.withdrawals.watchedFrom(chainId, blockNumber);
+    this.forgetAll('chain', blockNumber);
   }
 
   followedTo(chainId: number, blockNumber: number): void {

@@ -147,7 +147,10 @@ export interface Resolver {
   chainChanged(change: ChainChange): void;
   /** The watcher's report; silence counts as lag, so repeat it well within `maxHeadLagMs`. */
   setStaleness(chainId: number, report: WatcherReport): void;
-  /** The watcher has told, or will tell, of every change after this block. Until then the shared tier is not believed. */
+  /**
+   * The watcher has told, or will tell, of every change after this block. Until then the shared tier is not believed, and
+   * from then on no RPC node that is behind it. To be called again when the chain's head falls below it.
+   */
   watchedFrom(chainId: number, blockNumber: number): void;
   /** An earlier run had followed the chain to this block: what begins below it now may be another branch. */
   followedTo(chainId: number, blockNumber: number): void;

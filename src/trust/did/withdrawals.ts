@@ -33,8 +33,9 @@ interface ChainFloor {
   headSeen: number;
   /** Where an earlier run had got to. */
   headBefore: number;
-  /** Floors of forgotten withdrawals. */
+  /** The least that an answer of the chain must know: where the watch began, and floors of forgotten withdrawals. */
   chainFloor: number;
+  /** Of forgotten withdrawals. */
   sharedFloor: number;
 }
 
@@ -84,8 +85,10 @@ export class Withdrawals {
     chain.sharedFloor = Math.max(chain.sharedFloor, floor);
     chain.headSeen = Math.max(chain.headSeen, blockNumber);
     // A node behind that block would give back what was taken away in it, and no event would tell. Set, not raised: a
-    // chain that began anew counts from zero. At the start each change of the last blocks is told by itself.
-    if (chain.watchedFrom !== null) chain.chainFloor = blockNumber;
+    // chain that began anew counts from zero, and what is known of its old blocks would shut it out for as long.
+    chain.chainFloor = blockNumber;
+    for (const [did, last] of this.#byDid)
+      if (last.chainId === chainId) this.#byDid.set(did, { ...last, chainFloor: 0 });
     this.withdrawAll();
   }
 
@@ -133,8 +136,12 @@ export class Withdrawals {
     this.#chainOf(chainId).headBefore = blockNumber;
   }
 
+  /** Withdraws what was read before, too: what changed up to this block, no event will tell. */
   watchedFrom(chainId: number, blockNumber: number): void {
-    this.#chainOf(chainId).watchedFrom = blockNumber;
+    const chain = this.#chainOf(chainId);
+    chain.watchedFrom = Math.max(chain.watchedFrom ?? 0, blockNumber);
+    chain.chainFloor = blockNumber;
+    this.withdrawAll();
   }
 
   #floorsOf(did: string, change: ChangePoint | null): Omit<Withdrawal, 'epoch'> {

@@ -49,9 +49,9 @@ it('memory answers at once; the cost of find, admit and parse is printed', async
 it('every look-up and every purge is told to whoever listens', async () => {
   const told: unknown[] = [];
   const listener = (event: unknown) => void told.push(event);
+  const world = newWorld();
   subscribe(DID_RESOLUTION, listener);
   subscribe(DID_PURGE, listener);
-  const world = newWorld();
   world.registry.agents.set('1', [slot('k1', newIdentity())]);
   world.resolver.admit(await world.find(1));
   await world.find(1);
