@@ -17,21 +17,26 @@ const TRIES = 2;
 /**
  * By the name servers alone, over sockets of its own. Not `dns.lookup`: that takes a thread of four, which a stranger
  * with a slow name server would hold, and it completes a short name from the search list of an inner network.
+ * @param servers `address:port`; those of the machine when left out
  */
-export const lookupPublic: Lookup = async (host, signal) => {
-  const resolver = new Resolver({ timeout: TRY_TIMEOUT_MS, tries: TRIES });
-  const cancel = (): void => resolver.cancel();
-  signal.addEventListener('abort', cancel, { once: true });
-  try {
-    const answers = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)]);
-    const addresses = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
-    if (addresses.length > 0) return addresses;
-    const [first] = answers;
-    throw first.status === 'rejected' ? first.reason : new Error('no addresses');
-  } finally {
-    signal.removeEventListener('abort', cancel);
-  }
-};
+export function lookupBy(servers?: readonly string[]): Lookup {
+  return async (host, signal) => {
+    signal.throwIfAborted();
+    const resolver = new Resolver({ timeout: TRY_TIMEOUT_MS, tries: TRIES });
+    if (servers !== undefined) resolver.setServers(servers);
+    const cancel = (): void => resolver.cancel();
+    signal.addEventListener('abort', cancel, { once: true });
+    try {
+      const answers = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)]);
+      const addresses = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+      if (addresses.length > 0) return addresses;
+      const [first] = answers;
+      throw first.status === 'rejected' ? first.reason : new Error('no addresses');
+    } finally {
+      signal.removeEventListener('abort', cancel);
+    }
+  };
+}
 
 /** As the machine resolves names, its hosts file included: for development, where `localhost` is meant. */
 export const lookupOnMachine: Lookup = async (host) =>

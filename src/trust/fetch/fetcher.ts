@@ -5,7 +5,7 @@
  */
 import { channel } from 'node:diagnostics_channel';
 import { isIP } from 'node:net';
-import { addressesOf, type Lookup, lookupOnMachine, lookupPublic } from './addresses.ts';
+import { addressesOf, type Lookup, lookupBy, lookupOnMachine } from './addresses.ts';
 import { createCircuits } from './circuits.ts';
 import { FetchError, type FetchFault } from './errors.ts';
 import { createPlaces } from './places.ts';
@@ -62,7 +62,7 @@ export interface Fetcher {
 
 export function createFetcher(options: FetcherOptions): Fetcher {
   const { allowPrivateHosts, monotonicNow, ca = null } = options;
-  const lookup = options.lookup ?? (allowPrivateHosts ? lookupOnMachine : lookupPublic);
+  const lookup = options.lookup ?? (allowPrivateHosts ? lookupOnMachine : lookupBy());
   const hosts = createCircuits(HOSTS_MAX, monotonicNow);
   const urls = createCircuits(HOSTS_MAX, monotonicNow);
   const places = createPlaces(monotonicNow);
