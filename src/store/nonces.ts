@@ -26,6 +26,8 @@ export interface NonceUse {
   readonly key: string;
   readonly nonce: string;
   readonly createdSeconds: number;
+  /** How far ahead of the clock such a signature is accepted; milliseconds. */
+  readonly aheadMs: number;
   /** The last moment at which this signature could be accepted, skew included; milliseconds since the epoch. */
   readonly expiresAtMs: number;
 }
@@ -37,6 +39,8 @@ export interface NonceStore {
    * clock need care of their own, for nothing here knows what an earlier process accepted.
    */
   readonly remembersSinceMs: number;
+  /** The same for signatures that are accepted so far ahead of their date: before a loss, some may have been. */
+  remembersSince(aheadMs: number): number;
   /** Whether they outlive this process. */
   readonly shared: boolean;
   /** @param nowMs the wall clock, read just before */
@@ -60,6 +64,7 @@ export function createMemoryNonces(table: Table, clock: NonceClock): NonceStore 
   const steady = steadyClock(table, clock);
   return {
     remembersSinceMs: table.startedAtMs,
+    remembersSince: () => table.startedAtMs,
     shared: false,
     reserve: (use, nowMs) => reserveHere(table, steady, nameOf(use), use.expiresAtMs, nowMs),
     fill: () => table.nonces.fill(steady.now()),
@@ -72,10 +77,13 @@ export function createMemoryNonces(table: Table, clock: NonceClock): NonceStore 
  */
 export function createSharedNonces(table: Table, redis: RedisStore, clock: NonceClock): NonceStore {
   const steady = steadyClock(table, clock);
+  const remembersSince = (aheadMs: number): number =>
+    redis.usable() && redis.nonceFault() === '' ? redis.remembersSinceMs(aheadMs) : table.startedAtMs;
   return {
     get remembersSinceMs() {
-      return redis.usable() && redis.nonceFault() === '' ? redis.remembersSinceMs() : table.startedAtMs;
+      return remembersSince(0);
     },
+    remembersSince,
     shared: true,
     reserve(use, nowMs) {
       const name = nameOf(use);
@@ -86,7 +94,7 @@ export function createSharedNonces(table: Table, redis: RedisStore, clock: Nonce
       if (!redis.usable() || redis.nonceFault() !== '') return alone;
       // Asked before too, but a body may have been waited for since, and Redis have lost its memory meanwhile. Redis is
       // told which memory this answer is about, and reserves nothing in another.
-      if (use.createdSeconds * 1_000 < redis.remembersSinceMs()) return 'forgotten';
+      if (use.createdSeconds * 1_000 < redis.remembersSinceMs(use.aheadMs)) return 'forgotten';
       const ttlMs = Math.max(0, use.expiresAtMs - nowMs) + REDIS_MARGIN_MS;
       return reserveThere(redis, name, ttlMs, nowMs).then((there) =>
         there === 'unavailable' ? alone : there,

@@ -65,6 +65,7 @@ const useOf = (at: number, now: number): NonceUse => ({
   key: KEY_ID,
   nonce: `nonce-of-sixteen-${at}`,
   createdSeconds: Math.ceil(now / 1_000) + 1,
+  aheadMs: 5_000,
   expiresAtMs: now + 65_000,
 });
 

@@ -63,6 +63,27 @@ describe.skipIf(!redisAvailable())('between two heartbeats', () => {
     },
   );
 
+  test('what is accepted further ahead of its date than others is refused for as long', async () => {
+    const seconds = Math.floor(Date.now() / 1_000);
+    const dated = (inSeconds: number) =>
+      useOf(`dated ${inSeconds}`, { createdSeconds: seconds + inSeconds, aheadMs: 300_000 });
+    expect(await a.reserve(dated(200), Date.now())).toBe('reserved');
+    await say(redis.port, 'FLUSHALL');
+    expect(await b.reserve(dated(1), Date.now())).toBe('forgotten');
+    await until(() => stores.every((store) => store.status().forgotAtMs > 0));
+    expect(await b.reserve(dated(200), Date.now())).toBe('forgotten');
+    expect(b.remembersSince(300_000)).toBeGreaterThan((seconds + 300) * 1_000);
+    // Nothing else waits for it.
+    expect(b.remembersSince(5_000)).toBe(b.remembersSinceMs);
+    expect(b.remembersSince(1_000)).toBe(b.remembersSinceMs);
+    expect(b.remembersSinceMs).toBeLessThan((seconds + 60) * 1_000);
+    expect(await b.reserve(dated(310), Date.now())).toBe('reserved');
+  });
+
+  test('a memory that follows none has lost nothing of it', () => {
+    expect(a.remembersSince(300_000)).toBe(a.remembersSinceMs);
+  });
+
   test('an older dump that is loaded while it runs', async () => {
     await say(redis.port, 'SAVE');
     const beats = stores.map((store) => store.status().checkedAtMs);

@@ -33,7 +33,12 @@ export const still = { monotonicNow: () => 0, log: keptLog() };
 /** One use of a signature made now and acceptable for 65 s, unless said otherwise. */
 export function useOf(nonce: string, more: Partial<NonceUse> = {}): NonceUse {
   const now = Date.now();
-  const usual = { did: 'did:web:a.example', key: 'k', createdSeconds: Math.floor(now / 1_000) };
+  const usual = {
+    did: 'did:web:a.example',
+    key: 'k',
+    aheadMs: 5_000,
+    createdSeconds: Math.floor(now / 1_000),
+  };
   return { ...usual, nonce, expiresAtMs: now + 65_000, ...more };
 }
 

@@ -22,6 +22,8 @@ export interface Claim {
   readonly time: TimeBounds;
   /** The last moment at which any profile of the route accepts the signature, in seconds since the epoch. */
   readonly acceptableUntil: number;
+  /** The most by which any of them accepts it ahead of its date. */
+  readonly skewSeconds: number;
 }
 
 /** @throws {WireError | DidError | Refused} what is wrong with this signature */
@@ -44,7 +46,7 @@ function readClaim(
   if (ports.nonces.mayPredateMemory(params.created ?? 0, widest.skewSeconds))
     throw new Refused(IDENTITY_REFUSALS.signature_predates_start);
   const keyId = profile.keyId(signature, view);
-  return { profile, signature, keyId, time, acceptableUntil: widest.acceptableUntil };
+  return { profile, signature, keyId, time, ...widest };
 }
 
 /**

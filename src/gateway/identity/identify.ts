@@ -237,6 +237,7 @@ function reserveNonce(
   // moment that has passed guards nothing.
   checkTime(params, nowMs / 1_000, claim.time);
   const expiresAtMs = claim.acceptableUntil * 1_000;
+  const aheadMs = claim.skewSeconds * 1_000;
   const { nonce = '', created = 0 } = params;
   // A restart refuses by its own clock what was dated before it; what is dated ahead, only by this note.
   if (!ports.nonces.noteCreated(created) && created * 1_000 > nowMs) answerNonce('unavailable');
@@ -246,7 +247,7 @@ function reserveNonce(
     if (outcome !== 'unavailable' || !goOn) answerNonce(outcome);
   };
   const outcome = ports.nonces.reserve(
-    { did: caller.did, key: caller.keyThumbprint, nonce, createdSeconds: created, expiresAtMs },
+    { did: caller.did, key: caller.keyThumbprint, nonce, createdSeconds: created, aheadMs, expiresAtMs },
     nowMs,
   );
   if (outcome instanceof Promise) return outcome.then(settle);

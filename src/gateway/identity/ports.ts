@@ -44,7 +44,7 @@ export function identityPorts(
     nonces: {
       reserve: (use, nowMs) => nonces.reserve(use, nowMs),
       mayPredateMemory(createdSeconds, skewSeconds) {
-        const since = nonces.remembersSinceMs;
+        const since = nonces.remembersSince(skewSeconds * 1_000);
         if (createdSeconds * 1_000 < since) return true;
         // A caller's clock may run ahead, and the clock of this machine have been set back, so what an earlier process
         // accepted may be dated after the start of this one. It was accepted at most the skew before its date: a memory that goes back that far knows it.

@@ -158,9 +158,13 @@ export class RedisStore {
     if (this.#usable) listener();
   }
 
-  /** Signatures created before may have been used and forgotten; milliseconds since the epoch. */
-  remembersSinceMs(): number {
-    return this.#memory.sinceMs;
+  /**
+   * Signatures created before may have been used and forgotten; milliseconds since the epoch.
+   * @param aheadMs how far ahead of the clock such signatures are accepted, where that is further than others are
+   */
+  remembersSinceMs(aheadMs = 0): number {
+    const { sinceMs, followsLoss } = this.#memory;
+    return sinceMs + (followsLoss ? Math.max(0, aheadMs - this.#options.createdAheadMsMax) : 0);
   }
 
   /**

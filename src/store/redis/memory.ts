@@ -24,6 +24,8 @@ export class RedisMemory {
   beat = 0;
   /** Signatures created before may have been used and forgotten; milliseconds since the epoch. */
   sinceMs = 0;
+  /** Whether another memory went before it, in which signatures dated ahead may have been noted. */
+  followsLoss = false;
   /** When it was last noticed that Redis had forgotten, milliseconds since the epoch; 0 for never. */
   forgotAtMs = 0;
   /** Why the clocks forbid nonces, or empty. */
@@ -35,7 +37,8 @@ export class RedisMemory {
 
   /** Takes in a heartbeat's answer. @param at when it was sent @returns true when Redis has forgotten since the last one @throws TypeError for what no script of ours answers */
   note([, mark, beat, clockMs]: Heartbeat, at: Moment): boolean {
-    const sinceMs = Number(mark.split(' ')[1]);
+    const [, since, kind] = mark.split(' ');
+    const sinceMs = Number(since);
     // Compared with a date that is none, every signature would be young enough.
     if (!Number.isSafeInteger(sinceMs) || !Number.isSafeInteger(beat) || !Number.isFinite(clockMs))
       throw new TypeError('the answer to a heartbeat cannot be read');
@@ -46,6 +49,7 @@ export class RedisMemory {
     this.mark = mark;
     this.beat = beat;
     this.sinceMs = sinceMs;
+    this.followsLoss = kind !== 'f';
     if (forgot) this.forgotAtMs = at.wallMs;
     const differ = clockMs - (at.wallMs + at.latencyMs / 2);
     this.clockFault =

@@ -66,7 +66,7 @@ export interface ProfileBench {
     more?: readonly (readonly [string, string])[],
   ): Promise<string>;
   /** Nonces reserved, and the moment until which each is kept, in seconds since the epoch. */
-  readonly reserved: { readonly name: string; readonly until: number }[];
+  readonly reserved: { readonly name: string; readonly until: number; readonly aheadMs: number }[];
   /** As the memory of nonces answers; it always goes back far enough until this is set. */
   mayPredateMemory: (createdSeconds: number, skewSeconds: number) => boolean;
   /** Whether no more unknown callers may be looked up. */
@@ -76,7 +76,7 @@ export interface ProfileBench {
 /** Identity over a registry held in memory; every nonce counts once. */
 export function openProfileBench(): ProfileBench {
   const world = newWorld();
-  const reserved: { name: string; until: number }[] = [];
+  const reserved: ProfileBench['reserved'] = [];
   const settings = {
     maxAgeSeconds: 60,
     skewSeconds: 5,
@@ -88,10 +88,10 @@ export function openProfileBench(): ProfileBench {
     keys: world.resolver,
     nonces: {
       mayPredateMemory: (created: number, skew: number) => bench.mayPredateMemory(created, skew),
-      reserve({ did, key, nonce, expiresAtMs }: NonceUse) {
+      reserve({ did, key, nonce, aheadMs, expiresAtMs }: NonceUse) {
         const name = `${did} ${key} ${nonce}`;
         if (reserved.some((one) => one.name === name)) return 'replayed' as const;
-        reserved.push({ name, until: expiresAtMs / 1_000 });
+        reserved.push({ name, until: expiresAtMs / 1_000, aheadMs });
         return 'reserved' as const;
       },
       noteCreated: () => true,

@@ -13,9 +13,8 @@ function portsOf(
   const errors: string[] = [];
   const store = {
     nonces: {
-      get remembersSinceMs() {
-        return since.ms;
-      },
+      // As after a loss: what is accepted further ahead than by 5 s is remembered from later on.
+      remembersSince: (aheadMs: number) => since.ms + Math.max(0, aheadMs - 5_000),
       shared,
       reserve: () => 'reserved' as const,
     },
@@ -56,6 +55,11 @@ test('the memory in use is asked anew each time: Redis may have forgotten meanwh
   expect(nonces.mayPredateMemory(1_003, 5)).toBe(false);
   since.ms = 1_005_000;
   expect(nonces.mayPredateMemory(1_003, 5)).toBe(true);
+});
+
+test('and about those that are accepted as far ahead as this one', () => {
+  const { nonces } = portsOf({ ms: 1_000_000 }, 0);
+  expect([5, 300].map((skew) => nonces.mayPredateMemory(1_200, skew))).toEqual([false, true]);
 });
 
 test('a mark that cannot be written is told, once until it can be again', () => {

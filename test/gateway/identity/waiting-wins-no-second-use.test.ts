@@ -38,6 +38,10 @@ test('a restart is judged by the profile that lets clocks differ most', async ()
   expect(await bench.ask(['rfc9421', 'sage-g2'], shown)).not.toContain('caller');
   // What g2 accepts 300 s ahead of its date may come back as rfc9421 at its date.
   expect(asked[0]).toBe(300);
+  bench.mayPredateMemory = () => false;
+  expect(await bench.ask(['rfc9421', 'sage-g2'], shown)).toBe(`caller ${DID} by ed25519`);
+  // As a Redis that was flushed meanwhile is judged.
+  expect(bench.reserved[0]?.aheadMs).toBe(300_000);
 });
 
 test('a key that its document names otherwise meanwhile makes no second use', async () => {
