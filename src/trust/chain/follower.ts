@@ -85,6 +85,8 @@ const UNKNOWN_BLOCK = /unknown|not (?:be )?found|missing/i;
 
 /** Blocks whose logs are asked for in one batch. */
 const BLOCKS_PER_BATCH = 32;
+/** By how much fewer after too large an answer. Each costs a connection, and no revocation is heard until the next. */
+const FEWER = 8;
 
 interface Following {
   readonly options: FollowerOptions;
@@ -221,7 +223,7 @@ async function readLogs(
   } catch (error) {
     if (!(error instanceof ChainError) || error.code !== 'rpc_too_large') throw error;
     const [first] = headers;
-    if (headers.length > 1) following.blocksPerBatch = Math.ceil(headers.length / 2);
+    if (headers.length > 1) following.blocksPerBatch = Math.ceil(headers.length / FEWER);
     else following.unreadable = first?.hash;
     throw error;
   }

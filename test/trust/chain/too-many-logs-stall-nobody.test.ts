@@ -50,6 +50,8 @@ test('a block whose logs fit into no answer is one in which anybody may have cha
     fragment: 'main',
   });
   await seen.followed(head + 7);
+  // All seven, then each alone: a connection more would be as long without news again.
+  expect(seen.warnings.filter((line) => line.includes('larger than its bound'))).toHaveLength(2);
   const resets = (): unknown[] => seen.changes.filter(({ kind }) => kind === 'reset');
   expect(resets()).toHaveLength(1);
   // What it granted counts once it is safe, and so does what was granted before it.
