@@ -38,8 +38,8 @@ export interface ChangeReporter {
   /** Reports an event at once, before its block is known to stand. */
   hear(log: ChainLog): void;
   dropped(block: RingBlock): void;
-  /** Reports again the keys whose block is now safe. */
-  becameSafe(safeBlock: number): void;
+  /** Reports again the keys whose block is now safe. @param tip the last block that was followed */
+  becameSafe(safeBlock: number, tip: BlockRef): void;
   reset(at: BlockRef): void;
   /** Anybody may have changed in what was not read up to this block, and again when what it grants counts. */
   unread(upTo: BlockRef): void;
@@ -117,14 +117,15 @@ export function createChangeReporter(
         emit({ kind: 'reorg', ...agent, safe: false, blockNumber: block.number, blockHash: block.hash });
       }
     },
-    becameSafe(safeBlock) {
+    becameSafe(safeBlock, tip) {
       for (const [key, change] of pending) {
         if (change.blockNumber > safeBlock) continue;
         pending.delete(key);
         emit({ ...change, safe: true });
       }
       if (overflow >= 0 && overflow <= safeBlock) {
-        reset({ number: overflow, hash: '' });
+        // At the tip: of an older block, a reset would say that answers from before later revocations will do.
+        reset(tip);
         overflow = -1;
       }
     },

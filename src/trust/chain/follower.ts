@@ -127,7 +127,7 @@ export function createFollower(options: FollowerOptions): Follower {
     async poll(batch) {
       const head = await readHead(following, batch);
       await follow(following, batch, head);
-      report.becameSafe(following.safeBlock);
+      report.becameSafe(following.safeBlock, following.ring.tip() ?? head);
     },
     async advance(batch, head) {
       following.announced = head.number;
@@ -207,7 +207,7 @@ async function takeBlocks(following: Following, batch: Batch, headers: readonly 
   }
   const last = headers.at(-1) as Header;
   following.safeBlock = safeBelow(last, answers.at(-1), following.options.finality);
-  following.report.becameSafe(following.safeBlock);
+  following.report.becameSafe(following.safeBlock, last);
   following.options.onTip(last);
 }
 
@@ -262,7 +262,7 @@ async function resume(following: Following, batch: Batch, known: BlockRef | unde
     report.block({ number: lowest - 1, hash: '' }, older);
     for (const header of headers) takeBlock(following, header, byBlock.get(header.number) ?? []);
   }
-  report.becameSafe(safeBlock);
+  report.becameSafe(safeBlock, head);
   options.onTip(head);
 }
 
