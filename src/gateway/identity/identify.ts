@@ -10,19 +10,17 @@ import type { ParsedKeyId } from '../../trust/did/did-url.ts';
 import { DidError } from '../../trust/did/errors.ts';
 import type { ResolvedKey } from '../../trust/did/resolver.ts';
 import { VerificationBusy } from '../../trust/keys/errors.ts';
-import type { SignatureAlgorithm } from '../../trust/keys/key.ts';
 import type { ProfileName } from '../../trust/profiles/profile.ts';
-import { KEY_ALGORITHMS } from '../../trust/profiles/profiles.ts';
-import { latin1Text } from '../../trust/wire/bytes.ts';
 import { checkContentDigest, type DigestCheck, digestCheck } from '../../trust/wire/content-digest.ts';
 import { WireError } from '../../trust/wire/errors.ts';
 import type { RequestView } from '../../trust/wire/message.ts';
-import { checkTime, signatureBase } from '../../trust/wire/verify.ts';
+import { checkTime } from '../../trust/wire/verify.ts';
 import { Refused } from '../refusal.ts';
 import { type BodyBudget, type BodyLimits, readBody } from './body.ts';
 import type { Caller } from './caller.ts';
-import { type Claim, readClaims } from './claims.ts';
+import { readClaims } from './claims.ts';
 import { IDENTITY_REFUSALS, refusedByDid, refusedByWire } from './errors.ts';
+import { isSafeMethod, type Proven, prove } from './prove.ts';
 
 /** What identity needs from the other rooms; `app.ts` hands it in. */
 export interface IdentityPorts {
@@ -82,142 +80,10 @@ export interface Identified {
   readonly proof: DigestCheck | null;
 }
 
-const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 const CONTENT_DIGEST = '"content-digest"';
 const NOTHING = Buffer.alloc(0);
-/** Refusals that concern one of several signatures. */
-const OF_ONE_SIGNATURE: ReadonlySet<string> = new Set(['signature_invalid', 'new_callers_limited']);
-/** Evidence in a problem document; a base longer than this helps nobody. */
-const SHOWN_BASE_LENGTH_MAX = 2_048;
-
-function isSafeMethod(method: string): boolean {
-  return SAFE_METHODS.has(method);
-}
-
-function refusedBase(view: RequestView, base: Uint8Array): Refused {
-  return new Refused(IDENTITY_REFUSALS.signature_invalid, {
-    explanation: `the signature does not verify over the base that was expected for ${view.method} ${view.target}`,
-    evidence: { signature_base: latin1Text(base.subarray(0, SHOWN_BASE_LENGTH_MAX)) },
-  });
-}
-
-/** A claim whose signature has verified. */
-interface Proven {
-  readonly claim: Claim;
-  readonly key: ResolvedKey;
-  readonly caller: Caller;
-}
-
-/**
- * Whether another of the request's signatures may still be good: what failed is one signature, or its key, or that too many
- * unknown callers were looked up, which says nothing of one who is known.
- */
-function mayTryNext(error: unknown): boolean {
-  if (error instanceof DidError || error instanceof WireError || error instanceof VerificationBusy)
-    return true;
-  return error instanceof Refused && OF_ONE_SIGNATURE.has(error.kind.code);
-}
-
-/** After the signature verified, and only then, its key may enter the cache. */
-function accept(
-  claimant: Claimant,
-  claim: Claim,
-  key: ResolvedKey,
-  algorithm: SignatureAlgorithm,
-  ports: IdentityPorts,
-): Proven {
-  // False when the DID was purged since the key was fetched: a revoked key must not pass even once.
-  if (!ports.keys.admit(key))
-    throw new DidError('key_withdrawn', 'the keys of this DID changed while it was checked');
-  const caller: Caller = {
-    did: key.did,
-    keyId: key.keyId,
-    keyThumbprint: key.key.thumbprint,
-    method: 'signature',
-    algorithm,
-    profile: claim.profile.name,
-    covered: claim.signature.covered,
-    validUntilMs: key.validUntilMs,
-  };
-  claimant.onIdentified(caller);
-  return { claim, key, caller };
-}
-
-/** The signature itself; at once where its key verifies at once. */
-function verifySignature(
-  claimant: Claimant,
-  claim: Claim,
-  key: ResolvedKey,
-  ports: IdentityPorts,
-): Proven | Promise<Proven> {
-  const { profile, signature } = claim;
-  const used = profile.keyOf(key.key);
-  if (used === null) throw new WireError('algorithm_unsupported', key.key.algorithm);
-  const { alg } = signature.params;
-  // The algorithm is the key's; `alg` can agree with it, never choose it (RFC 9421, sections 3.2, step 6, and 7.3.6).
-  if (
-    alg === undefined ? !KEY_ALGORITHMS.has(used.algorithm) : profile.algorithms.get(alg) !== used.algorithm
-  )
-    throw new WireError('algorithm_mismatch', alg ?? used.algorithm);
-  const base = signatureBase(signature, claimant.view);
-  const bytes = profile.signature(signature.signature);
-  const startedAt = performance.now();
-  const settle = (verified: boolean): Proven => {
-    claimant.onChecked((performance.now() - startedAt) * 1_000);
-    if (!verified) throw refusedBase(claimant.view, base);
-    return accept(claimant, claim, key, used.algorithm, ports);
-  };
-  const verified = bytes !== null && used.verify(profile.signed(base), bytes);
-  return typeof verified === 'boolean' ? settle(verified) : verified.then(settle);
-}
-
-function proveOne(claimant: Claimant, claim: Claim, ports: IdentityPorts): Proven | Promise<Proven> {
-  const found = ports.keys.find(claim.keyId, {
-    safeMethod: isSafeMethod(claimant.view.method),
-    onCold: claimant.onCold,
-  });
-  if (found instanceof Promise) return found.then((key) => verifySignature(claimant, claim, key, ports));
-  return verifySignature(claimant, claim, found, ports);
-}
-
-/**
- * The others, one after the other, after the first failed; its reason is the one told. Other requests have their turn
- * before each: bad signatures cost whoever brings them more than they cost others.
- */
-async function proveOther(
-  claimant: Claimant,
-  claims: readonly Claim[],
-  reason: unknown,
-  ports: IdentityPorts,
-): Promise<Proven> {
-  if (!mayTryNext(reason)) throw reason;
-  for (const claim of claims.slice(1)) {
-    await breathe();
-    try {
-      return await proveOne(claimant, claim, ports);
-    } catch (error) {
-      if (!mayTryNext(error)) throw error;
-    }
-  }
-  throw reason;
-}
-
-function proveAny(
-  claimant: Claimant,
-  claims: readonly Claim[],
-  ports: IdentityPorts,
-): Proven | Promise<Proven> {
-  const first = claims[0] as Claim;
-  if (claims.length === 1) return proveOne(claimant, first, ports);
-  try {
-    const proven = proveOne(claimant, first, ports);
-    if (!(proven instanceof Promise)) return proven;
-    return proven.catch((reason: unknown) => proveOther(claimant, claims, reason, ports));
-  } catch (reason) {
-    return proveOther(claimant, claims, reason, ports);
-  }
-}
-
+/** SHA-256 takes 35 us for as much, about one verification. */
+const HASHED_AT_ONCE_BYTES = 65_536;
 function answerNonce(outcome: NonceOutcome): void {
   if (outcome === 'reserved') return;
   if (outcome === 'replayed') throw new Refused(IDENTITY_REFUSALS.nonce_replayed);
@@ -260,10 +126,24 @@ function checkStands(key: ResolvedKey, ports: IdentityPorts): void {
   if (!ports.keys.stands(key)) throw new DidError('key_withdrawn', 'the keys of this DID changed meanwhile');
 }
 
+/** A long body is hashed in parts, between which other requests have their turn. */
+async function checkDigest(field: string, body: Buffer): Promise<void> {
+  if (body.length <= HASHED_AT_ONCE_BYTES) {
+    checkContentDigest(field, body);
+    return;
+  }
+  const check = digestCheck(field);
+  for (let at = 0; at < body.length; at += HASHED_AT_ONCE_BYTES) {
+    check.update(body.subarray(at, at + HASHED_AT_ONCE_BYTES));
+    await breathe();
+  }
+  if (!check.matches()) throw new WireError('digest_mismatch');
+}
+
 async function proveBody(claimant: Claimant, source: Readable, settings: IdentitySettings): Promise<Buffer> {
   const body = await readBody(source, claimant.declaredBytes, settings.body, settings.budget);
   try {
-    checkContentDigest(claimant.view.fields.value('content-digest') ?? '', body);
+    await checkDigest(claimant.view.fields.value('content-digest') ?? '', body);
   } catch (error) {
     settings.budget.heldBytes -= body.length;
     throw error;
@@ -337,7 +217,7 @@ export function identify(
   const { view, source, profiles } = claimant;
   const facts = { hasBody: source !== null, safeMethod: isSafeMethod(view.method) };
   const claims = readClaims(profiles, view, facts, settings, ports);
-  const proven = proveAny(claimant, claims, ports);
+  const proven = prove(claimant, claims, ports);
   if (proven instanceof Promise) return proven.then((one) => complete(claimant, one, settings, ports));
   return complete(claimant, proven, settings, ports);
 }

@@ -64,7 +64,7 @@ export class Proofs {
     if (known !== undefined) return known;
     let key: VerificationKey | null = null;
     try {
-      const imported = importMultikey(multikey);
+      const imported = importMultikey(multikey, { refuseKnownTestKeys: true });
       if (imported.algorithm === 'ed25519') key = imported;
     } catch {
       // A key that is none signs nothing.

@@ -4,6 +4,7 @@ import { runInNewContext } from 'node:vm';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type BodyBudget, type BodyLimits, readBody } from '../../../src/gateway/identity/body.ts';
 import { Refused } from '../../../src/gateway/refusal.ts';
+import { ask, openBench } from './support.ts';
 
 const LIMITS: BodyLimits = { limitBytes: 100, idleTimeoutMs: 60, totalTimeoutMs: 200 };
 let budget: BodyBudget;
@@ -71,6 +72,31 @@ test('a body that comes byte by byte takes no more than a few times its length',
   source.push(null);
   const body = await reading;
   expect(body).toEqual(Buffer.from(Array.from({ length: bytes }, (_, at) => at & 0xff)));
+});
+
+test('a long body is hashed in parts, between which others have their turn', async () => {
+  const bench = openBench();
+  const settings = {
+    ...bench.settings,
+    body: { ...LIMITS, limitBytes: 4_194_304 },
+    budget: { totalBytes: 16_777_216, heldBytes: 0 },
+  };
+  const long = { ...bench, settings };
+  const body = Buffer.alloc(4_194_304, 'a');
+  // Its key is in memory then, and the body comes at once.
+  expect((await ask(long)).code).toBe('');
+  let turns = 0;
+  const look = (): void => {
+    turns += 1;
+    looking = setImmediate(look);
+  };
+  let looking = setImmediate(look);
+  expect((await ask(long, { body })).identified?.body).toEqual(body);
+  expect(turns).toBeGreaterThanOrEqual(64);
+  const forged = Buffer.from(body);
+  forged[forged.length - 1] = 98;
+  expect((await ask(long, { body: forged, signedBody: body })).code).toBe('digest_mismatch');
+  clearImmediate(looking);
 });
 
 describe('room comes back, and nothing listens any more, when a body', () => {

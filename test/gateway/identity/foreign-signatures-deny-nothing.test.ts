@@ -4,7 +4,7 @@ import { createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import { beforeEach, expect, test } from 'vitest';
 import { encodeDidKey } from '../../../src/trust/did/did-key.ts';
 import { newCaller } from '../../e2e/support/callers.ts';
-import { didOf } from '../../trust/did/world.ts';
+import { didOf, newIdentity, slot } from '../../trust/did/world.ts';
 import { DAY, fieldsOf, newNonce, openProfileBench, type ProfileBench, type Shown } from './profile-world.ts';
 
 const alice = newCaller();
@@ -134,6 +134,32 @@ test('three before it that fit more profiles of the route than it does', async (
   expect(await bench.ask(['rfc9421', 'sage-g1', 'sage-g2'], { ...good, after })).toBe(
     `caller ${keyid} by ecdsa-secp256k1-keccak256`,
   );
+});
+
+test('three before it whose look-ups hang', async () => {
+  const release = bench.world.registry.hold();
+  const hanging = [1, 2, 3].map((agent) =>
+    foreign(`slow${agent}`, shown({}, { keyid: `${didOf(agent)}#k1` })),
+  );
+  const after = beside(true, ...hanging);
+  expect(await bench.ask(['rfc9421'], shown({ after }))).toBe(`caller ${alice.did} by ed25519`);
+  expect(bench.world.registry.reads).toBe(3);
+  release();
+});
+
+test('the key that comes first is tried first, and who comes last is tried too', async () => {
+  bench.world.registry.agents.set('1', [slot('k1', newIdentity())]);
+  const good = shown({}, { keyid: alice.signer.keyId });
+  const release = bench.world.registry.hold();
+  const wrong = foreign(
+    'wrong',
+    shown({ sign: () => Buffer.alloc(64, 7) }, { keyid: newCaller().signer.keyId }),
+  );
+  const slow = shown({ after: beside(false, wrong) }, { keyid: `${didOf(1)}#k1` });
+  const asked = bench.ask(['rfc9421'], slow);
+  expect(await bench.ask(['rfc9421'], good)).toContain(alice.did);
+  release();
+  expect(await asked).toBe('signature_invalid');
 });
 
 test('other requests have their turn between two that are bad', async () => {

@@ -1,3 +1,4 @@
+import { createPrivateKey } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { DidError } from '../../../src/trust/did/errors.ts';
 import { createTurns } from '../../../src/trust/did/turns.ts';
@@ -55,6 +56,15 @@ async function agree(log: Log, proofs: unknown[] = []): Promise<History> {
   }
   return history;
 }
+
+it('by a key whose private half an RFC prints, nothing', async () => {
+  const seed = '9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60';
+  const der = Buffer.from(`302e020100300506032b657004220420${seed}`, 'hex');
+  const published = new Controller(createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }));
+  const { log } = await created(published);
+  expect((await reference(log)).versionId).toBe(log[0]?.versionId);
+  expect(await whyNot(read(log))).toMatch(/not proven/);
+});
 
 describe('a good log is read as the reference implementation reads it', () => {
   it('with one entry, and with many', async () => {

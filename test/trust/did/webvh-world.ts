@@ -36,8 +36,8 @@ export class Controller {
   readonly multikey: string;
   readonly privateKey: KeyObject;
 
-  constructor() {
-    const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  constructor(privateKey = generateKeyPairSync('ed25519').privateKey) {
+    const publicKey = createPublicKey(privateKey);
     const x = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
     this.multikey = base58btc.encode(Buffer.concat([Buffer.of(0xed, 0x01), x]));
     this.privateKey = privateKey;
