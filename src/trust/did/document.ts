@@ -37,7 +37,7 @@ export interface ChainDocument extends DidDocument {
 /** The bounded document of an answer of the chain. */
 export function documentOf(answer: ChainKeys, readAtMs: number): ChainDocument {
   const usable = answer.keys.filter(({ material }) => isShort(material));
-  if (usable.length > DOCUMENT_KEYS_MAX) usable.sort((a, b) => b.setAtBlock - a.setAtBlock);
+  if (usable.length > DOCUMENT_KEYS_MAX) usable.sort((a, b) => a.setAtBlock - b.setAtBlock);
   return {
     exists: answer.exists,
     deactivated: answer.deactivated === true,
