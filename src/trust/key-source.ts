@@ -186,7 +186,7 @@ function openReads(
 }
 
 function ageOf({ freshAtMs }: WatcherState, ageNow: () => number): number {
-  return freshAtMs === 0 ? Number.POSITIVE_INFINITY : ageNow() - freshAtMs;
+  return freshAtMs === 0 ? Number.POSITIVE_INFINITY : Math.round(ageNow() - freshAtMs);
 }
 
 /** To the resolver, whose keys are good for as long as their chain is seen, and to whoever listens. */

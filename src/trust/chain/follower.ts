@@ -52,6 +52,8 @@ export interface Follower {
   safeBlock(): number;
   /** Number of the last head a node spoke of. */
   announced(): number;
+  /** That head is one that was followed before the present one: its node lags, and no chain has begun anew. */
+  lags(): boolean;
   /** Asks for the head and follows the chain to it, from wherever the last step ended. */
   poll(batch: Batch): Promise<void>;
   /** Follows the chain to a head that the node has announced. */
@@ -94,7 +96,7 @@ interface Following {
   readonly ring: BlockRing;
   readonly report: ChangeReporter;
   safeBlock: number;
-  announced: number;
+  announced: BlockRef;
   forgotten: boolean;
   /** Fewer once their logs were too many for one answer, until such blocks are behind. */
   blocksPerBatch: number;
@@ -114,7 +116,7 @@ export function createFollower(options: FollowerOptions): Follower {
     ring: createBlockRing(),
     report,
     safeBlock: -1,
-    announced: 0,
+    announced: { number: 0, hash: '' },
     forgotten: false,
     blocksPerBatch: BLOCKS_PER_BATCH,
     unreadable: undefined,
@@ -123,14 +125,18 @@ export function createFollower(options: FollowerOptions): Follower {
     filter: following.filter,
     tip: () => following.ring.tip(),
     safeBlock: () => following.safeBlock,
-    announced: () => following.announced,
+    announced: () => following.announced.number,
+    lags() {
+      const { announced, ring } = following;
+      return announced.number < (ring.tip()?.number ?? 0) && ring.hashOf(announced.number) === announced.hash;
+    },
     async poll(batch) {
       const head = await readHead(following, batch);
       await follow(following, batch, head);
       report.becameSafe(following.safeBlock, following.ring.tip() ?? head);
     },
     async advance(batch, head) {
-      following.announced = head.number;
+      following.announced = head;
       await follow(following, batch, head);
     },
     hear: (log) => report.hear(log),
@@ -143,7 +149,7 @@ export function createFollower(options: FollowerOptions): Follower {
 async function readHead(following: Following, batch: Batch): Promise<Header> {
   const [latest, safe] = await batch([getBlockCall('latest'), getBlockCall('safe')]);
   const head = parseHeader(resultOf(latest, 'eth_getBlockByNumber latest'));
-  following.announced = head.number;
+  following.announced = head;
   following.safeBlock = safeBelow(head, safe, following.options.finality);
   return head;
 }

@@ -173,12 +173,14 @@ async function run(watching: Watching): Promise<void> {
         if (stop.signal.aborted) return;
         if (watching.freshAtMs > before) attempt = 0;
         if (error instanceof ChainError && error.code === 'chain_mismatch') mismatches += 1;
-        if (error instanceof ChainError && error.code === 'rpc_stale') behind += 1;
+        if (error instanceof ChainError && error.code === 'rpc_stale' && !watching.follower.lags())
+          behind += 1;
         noteError(watching, error);
         if (mismatches === options.urls.length) watching.ready.reject(error as Error);
       }
     }
-    // Every node answers and every one is behind: it is the chain that began anew, as a development chain does.
+    // Every node answers, every one is behind, and none is at a block that was followed, which a node that merely lags
+    // would be: it is the chain that began anew, as a development chain does.
     if (behind === options.urls.length) watching.follower.forget();
     const delayMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** attempt);
     if (delayMs < BACKOFF_MAX_MS) attempt += 1;

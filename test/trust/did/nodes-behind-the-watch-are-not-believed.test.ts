@@ -1,8 +1,9 @@
-import { describe, expect, it } from 'vitest';
-import { agentDid, parseKeyId } from '../../../src/trust/did/did-url.ts';
-import { openKeySource } from '../../../src/trust/key-source.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { WatcherState } from '../../../src/trust/chain/watcher.ts';
+import { agentDid, type ParsedKeyId, parseKeyId } from '../../../src/trust/did/did-url.ts';
+import { type KeySource, openKeySource } from '../../../src/trust/key-source.ts';
 import { until } from '../../support/gateway.ts';
-import { someKey, startChain } from '../chain/fixture.ts';
+import { someKey, startChain, type TestChain } from '../chain/fixture.ts';
 import { CHAIN_ID, codeOf, newIdentity, newWorld, settled, slot, type World } from './world.ts';
 
 /** A process that begins at block 100, and whose reads reach a node that is at another one. */
@@ -54,19 +55,14 @@ describe('what changed before this process watched is told by no event', () => {
   });
 });
 
-it('a chain that is reorganised to before the watch began is read on', async () => {
-  await using chain = await startChain();
-  const { chainId, wsUrl } = chain.anvil;
-  const { agentId } = await chain.owner.registerAgent({ keys: { main: someKey() } });
-  await chain.anvil.mine(50);
-  const before = await chain.anvil.call('evm_snapshot');
-  await chain.anvil.mine(4);
-  const keys = openKeySource({
+/** Follows a chain from wherever it stands. */
+function follow({ anvil, registry }: TestChain): KeySource {
+  return openKeySource({
     chains: [
       {
-        id: chainId,
-        urls: [wsUrl],
-        registries: [{ kind: 'erc8004', address: chain.registry, fromBlock: 0 }],
+        id: anvil.chainId,
+        urls: [anvil.wsUrl],
+        registries: [{ kind: 'erc8004', address: registry, fromBlock: 0 }],
         finality: { confirmations: 20 },
       },
     ],
@@ -79,15 +75,61 @@ it('a chain that is reorganised to before the watch began is read on', async () 
     now: Date.now,
     monotonicNow: () => performance.now(),
   });
-  try {
-    const head = (): number => keys.chains()[0]?.state.head?.number ?? 0;
-    const from = await until(() => head() || null, 'the watch has begun');
-    await chain.anvil.call('evm_revert', before);
-    await chain.anvil.mine(1);
-    await until(() => head() < from, 'the reorganisation is followed');
-    const keyId = parseKeyId(`${agentDid(chainId, chain.registry, agentId)}#main`);
-    expect(await keys.resolver.find(keyId, { safeMethod: false })).toMatchObject({ tier: 'chain' });
-  } finally {
-    await keys.close();
-  }
+}
+
+describe('a chain whose head falls', () => {
+  let chain: TestChain;
+  let keyId: ParsedKeyId;
+  let agentId: bigint;
+  let before: unknown;
+  beforeEach(async () => {
+    chain = await startChain();
+    ({ agentId } = await chain.owner.registerAgent({ keys: { main: someKey() } }));
+    keyId = parseKeyId(`${agentDid(chain.anvil.chainId, chain.registry, agentId)}#main`);
+    await chain.anvil.mine(50);
+    before = await chain.anvil.call('evm_snapshot');
+    return () => chain[Symbol.asyncDispose]();
+  });
+  const stateOf = (keys: KeySource): WatcherState | undefined => keys.chains()[0]?.state;
+  const headOf = (keys: KeySource): number | null => stateOf(keys)?.head?.number ?? null;
+
+  it('is read on after a reorganisation to before the watch began', async () => {
+    await chain.anvil.mine(4);
+    const keys = follow(chain);
+    try {
+      const from = await until(() => headOf(keys), 'the watch has begun');
+      await chain.anvil.call('evm_revert', before);
+      await chain.anvil.mine(1);
+      await until(() => (headOf(keys) ?? from) < from, 'the reorganisation is followed');
+      expect(await keys.resolver.find(keyId, { safeMethod: false })).toMatchObject({ tier: 'chain' });
+    } finally {
+      await keys.close();
+    }
+  });
+
+  it('gives no revoked key back while its node merely lags, for however long', async () => {
+    await chain.owner.revokeKey(agentId, 'main');
+    const keys = follow(chain);
+    const find = () => codeOf(() => keys.resolver.find(keyId, { safeMethod: true }));
+    try {
+      const head = await until(() => headOf(keys), 'the watch has begun');
+      expect(await find()).toBe('key_unknown');
+      keys.resolver.purge({ all: true }, 'operator');
+      // The node is back at a block that was followed before, as another one behind the same URL may be.
+      await chain.anvil.call('evm_revert', before);
+      const noticed = async (sinceMs: number): Promise<number> =>
+        until(() => {
+          const { code, atMs = 0 } = stateOf(keys)?.lastError ?? {};
+          return code === 'rpc_stale' && atMs > sinceMs && atMs;
+        }, 'the lag is noticed');
+      await noticed(await noticed(0));
+      expect(headOf(keys)).toBe(head);
+      expect(await find()).toBe('did_unresolvable');
+      // And when it goes on without the revocation, that was not on the chain.
+      await chain.anvil.mine(2);
+      await until(async () => (await find()) === 'no error', 'the other branch is followed');
+    } finally {
+      await keys.close();
+    }
+  });
 });
