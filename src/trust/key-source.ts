@@ -149,7 +149,7 @@ function watch({ chain, names, resolver, tombstones, ageNow }: Watching, options
     for (const did of names.touched({ registry, kind, word }))
       resolver.chainChanged({ ...change, chainId, did });
   };
-  return startWatcher({
+  const watcher: Watcher = startWatcher({
     urls: chain.urls,
     chainId: chain.id,
     registries: chain.registries,
@@ -160,11 +160,14 @@ function watch({ chain, names, resolver, tombstones, ageNow }: Watching, options
     ...(checkpoint === undefined ? {} : { checkpoint }),
     onChanged,
     onHead(head) {
-      if (head.number >= watchedFrom) return;
-      watchedFrom = head.number;
-      resolver.watchedFrom(chain.id, watchedFrom);
+      if (head.number < watchedFrom) {
+        watchedFrom = head.number;
+        resolver.watchedFrom(chain.id, watchedFrom);
+      }
+      resolver.followed(chain.id, head.number, watcher.hashOf);
     },
   });
+  return watcher;
 }
 
 function openReads(

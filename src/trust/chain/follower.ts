@@ -49,6 +49,8 @@ export interface FollowerOptions {
 export interface Follower {
   readonly filter: LogFilter;
   tip(): BlockRef | undefined;
+  /** Of a block that was followed and is remembered. */
+  hashOf(number: number): string | undefined;
   safeBlock(): number;
   /** Number of the last head a node spoke of. */
   announced(): number;
@@ -124,6 +126,7 @@ export function createFollower(options: FollowerOptions): Follower {
   return {
     filter: following.filter,
     tip: () => following.ring.tip(),
+    hashOf: (number) => following.ring.hashOf(number),
     safeBlock: () => following.safeBlock,
     announced: () => following.announced.number,
     lags() {

@@ -61,6 +61,8 @@ export interface Watcher {
    */
   readonly ready: Promise<void>;
   state(): WatcherState;
+  /** Of one of the last blocks that were followed; undefined for others. */
+  hashOf(this: void, number: number): string | undefined;
   close(): Promise<void>;
 }
 
@@ -133,6 +135,7 @@ export function startWatcher(options: WatcherOptions): Watcher {
   return {
     ready: watching.ready.promise,
     state: () => stateOf(watching),
+    hashOf: (number) => follower.hashOf(number),
     async close() {
       watching.stop.abort();
       watching.ready.reject(new ChainError('rpc_unreachable', { detail: 'the watcher was closed' }));

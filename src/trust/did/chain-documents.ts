@@ -5,6 +5,7 @@
  */
 
 import type { SharedKeyCache } from '../../store/redis/key-cache.ts';
+import type { Branches } from './branches.ts';
 import { type ChainDocument, documentOf } from './document.ts';
 import { DidError } from './errors.ts';
 import type { ChainKeys, ChainReader, ChainSubject, ResolverLog } from './ports.ts';
@@ -40,6 +41,7 @@ export interface ChainDocumentsOptions {
   /** Undefined: nothing is kept beyond this process. */
   readonly tombstones: Pick<Tombstones, 'find'> | undefined;
   readonly withdrawals: Withdrawals;
+  readonly branches: Pick<Branches, 'isOther'>;
   readonly now: () => number;
   readonly log: ResolverLog;
   /** How long a document read at this moment may be used, in milliseconds. */
@@ -103,7 +105,7 @@ export class ChainDocuments {
   }
 
   async #fromShared(did: string, subject: ChainSubject, epoch: number): Promise<Loaded | null> {
-    const { shared, secret, withdrawals, now, ttlMs, log } = this.#options;
+    const { shared, secret, withdrawals, branches, now, ttlMs, log } = this.#options;
     const floor = withdrawals.sharedFloor(did, subject.chainId);
     if (shared === null || floor === Number.POSITIVE_INFINITY) return null;
     let text: string | null;
@@ -123,7 +125,8 @@ export class ChainDocuments {
       }
       return null;
     }
-    if (document.blockNumber < floor || now() - document.readAtMs >= ttlMs(subject.chainId)) {
+    const isOther = branches.isOther(subject.chainId, document);
+    if (document.blockNumber < floor || isOther || now() - document.readAtMs >= ttlMs(subject.chainId)) {
       this.#outdated += 1;
       return null;
     }
@@ -201,8 +204,8 @@ export class ChainDocuments {
   }
 
   #writeBack(did: string, subject: ChainSubject, { document, epoch }: Loaded): void {
-    const { shared, secret, withdrawals, ttlMs } = this.#options;
-    if (shared === null) return;
+    const { shared, secret, withdrawals, branches, ttlMs } = this.#options;
+    if (shared === null || branches.isOther(subject.chainId, document)) return;
     shared
       .set(sharedKey(did), sealDocument(secret, did, document), ttlMs(subject.chainId))
       .then(async () => {

@@ -3,12 +3,13 @@
  * the watcher of a chain cannot see fails closed, whatever memory holds.
  */
 import { LRUCache } from 'lru-cache';
+import { Branches, type HashOf } from './branches.ts';
 import { CHAIN_READS_MAX, ChainDocuments, type Loaded, sharedKey } from './chain-documents.ts';
 import { type ParsedKeyId, parseKeyId } from './did-url.ts';
-import { type ChainDocument, chooseKey, isSoleKey } from './document.ts';
+import { type ChainDocument, chooseKey } from './document.ts';
 import { DidError } from './errors.ts';
 import { type PurgeReason, tellHit, tellMiss, tellPurge } from './events.ts';
-import { foundKey } from './found-key.ts';
+import { foundKey, renewedKey } from './found-key.ts';
 import { frequencyHash } from './frequency.ts';
 import type { ClassTools, DidDescription, KeyClass } from './key-class.ts';
 import { isStillNamed } from './key-import.ts';
@@ -18,7 +19,7 @@ import { type AheadOutcome, ReadAhead } from './read-ahead.ts';
 import type { FindOptions, ResolverBounds, ResolverOptions } from './resolver.ts';
 import { markOf, openPurge, type PurgeMessage, sealPurge } from './sealed.ts';
 import type { WatcherReport } from './staleness.ts';
-import { WatchedChains } from './watched-chains.ts';
+import { isNamedByEvents, WatchedChains } from './watched-chains.ts';
 import type { ChangePoint } from './withdrawals.ts';
 
 /** Documents read ahead: of those who call often here, and of those who did before a restart. */
@@ -45,6 +46,7 @@ export class ChainKeys implements KeyClass {
   readonly #readAhead: ReadAhead;
   readonly #chains: WatchedChains;
   readonly #documents: ChainDocuments;
+  readonly #branches = new Branches();
   #forgedMessages = 0;
 
   constructor(
@@ -75,6 +77,7 @@ export class ChainKeys implements KeyClass {
       secret: options.sharedSecret,
       tombstones: options.tombstones,
       withdrawals: tools.withdrawals,
+      branches: this.#branches,
       now,
       log,
       ttlMs: (chainId) => this.#chains.ttlMs(chainId),
@@ -210,6 +213,17 @@ export class ChainKeys implements KeyClass {
     this.forgetAll('chain', blockNumber);
   }
 
+  /** What was read on a branch that was dropped before it was followed is forgotten: no event tells of it. */
+  followed(chainId: number, blockNumber: number, hashOf: HashOf): void {
+    for (const did of this.#branches.followed(chainId, blockNumber, hashOf)) this.#unread(did);
+  }
+
+  #unread(did: string): void {
+    this.#tools.forget(did, null, 'chain');
+    this.#options.shared?.delete([sharedKey(did)]).catch(() => undefined);
+    this.#tools.announce(did);
+  }
+
   followedTo(chainId: number, blockNumber: number): void {
     if (this.#chains.has(chainId)) this.#tools.withdrawals.followedTo(chainId, blockNumber);
   }
@@ -275,7 +289,9 @@ export class ChainKeys implements KeyClass {
   #remember(did: string, subject: ChainSubject, { document, epoch }: Loaded, nowMs: number): Recent {
     const known = this.#recents.peek(did);
     if (known?.document === document) return known;
-    const freshUntilMs = document.readAtMs + this.#chains.ttlMs(subject.chainId);
+    // What the nodes asked agree on is an answer, but of another branch than the watched one: of that, no change is told.
+    const isOther = this.#branches.isOther(subject.chainId, document);
+    const freshUntilMs = document.readAtMs + (isOther ? 0 : this.#chains.ttlMs(subject.chainId));
     const untilMs = Math.min(freshUntilMs, nowMs + this.#bounds.recentTtlMs);
     const recent = { document, freshUntilMs, untilMs };
     if (this.#tools.withdrawals.withdrawnSince(did, epoch)) return recent;
@@ -284,6 +300,8 @@ export class ChainKeys implements KeyClass {
       this.#tools.forget(did, null, 'document');
       this.#tools.announce(did);
     }
+    const crowdedOut = this.#branches.note(subject.chainId, did, document);
+    if (crowdedOut !== undefined) this.#unread(crowdedOut);
     this.#recents.set(did, recent);
     const ahead = this.#aheads.peek(did);
     // The newer one stands when the last seconds are over.
@@ -365,24 +383,6 @@ export class ChainKeys implements KeyClass {
   #isLive({ chainId }: ChainSubject): boolean {
     return this.#chains.sight(chainId) === 'live';
   }
-}
-
-/**
- * Whether every node knows from an event alone whom it concerns. Of the others only those who have read them do, so what
- * another node shared may be older than a change that this one heard of without knowing whose it was.
- */
-function isNamedByEvents({ kind, id }: ChainSubject): boolean {
-  return kind === 'erc8004' || (kind === 'ethr' && id.length === 42);
-}
-
-/** A key that verified before, as a fresh document that still names it has it. */
-function renewedKey(key: ResolvedKey, { document, freshUntilMs }: Recent, nowMs: number): ResolvedKey {
-  // What a slow request admitted after the document was read may not be in it: it ends at its own time.
-  if (freshUntilMs <= key.freshUntilMs || !isStillNamed(document, key, nowMs)) return key;
-  const chosen = chooseKey(document, key.fragment, nowMs);
-  const { validUntilMs } = chosen;
-  const sole = isSoleKey(document, chosen);
-  return { ...key, validUntilMs, sole, freshUntilMs: Math.min(freshUntilMs, validUntilMs) };
 }
 
 function pointOf(message: PurgeMessage): ChangePoint {

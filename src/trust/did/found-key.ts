@@ -2,7 +2,7 @@ import type { MethodClass, ParsedKeyId } from './did-url.ts';
 import { chooseKey, type DidDocument, isSoleKey } from './document.ts';
 import { type Tier, tellMiss, tellResolution } from './events.ts';
 import { frequencyHash } from './frequency.ts';
-import { importOnce } from './key-import.ts';
+import { importOnce, isStillNamed } from './key-import.ts';
 import type { ResolvedKey } from './key-memory.ts';
 
 /** How a document came to answer a keyid. */
@@ -45,4 +45,18 @@ export function foundKey(keyId: ParsedKeyId, finding: Finding): ResolvedKey {
   } catch (error) {
     throw tellMiss(tier, ms, error);
   }
+}
+
+/** A key that verified before, as a fresh document that still names it has it. */
+export function renewedKey(
+  key: ResolvedKey,
+  { document, freshUntilMs }: Pick<Finding, 'document' | 'freshUntilMs'>,
+  nowMs: number,
+): ResolvedKey {
+  // What a slow request admitted after the document was read may not be in it: it ends at its own time.
+  if (freshUntilMs <= key.freshUntilMs || !isStillNamed(document, key, nowMs)) return key;
+  const chosen = chooseKey(document, key.fragment, nowMs);
+  const { validUntilMs } = chosen;
+  const sole = isSoleKey(document, chosen);
+  return { ...key, validUntilMs, sole, freshUntilMs: Math.min(freshUntilMs, validUntilMs) };
 }

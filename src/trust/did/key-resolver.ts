@@ -1,4 +1,5 @@
 import type { VerificationKey } from '../keys/key.ts';
+import type { HashOf } from './branches.ts';
 import { ChainKeys } from './chain-keys.ts';
 import { refuseDenied } from './deny-list.ts';
 import { directoryTwin, type MethodClass, type ParsedKeyId, parseKeyId } from './did-url.ts';
@@ -138,6 +139,10 @@ export class KeyResolver implements Resolver {
 
   watchedFrom(chainId: number, blockNumber: number): void {
     this.#chain?.watchedFrom(chainId, blockNumber);
+  }
+
+  followed(chainId: number, blockNumber: number, hashOf: HashOf): void {
+    this.#chain?.followed(chainId, blockNumber, hashOf);
   }
 
   followedTo(chainId: number, blockNumber: number): void {

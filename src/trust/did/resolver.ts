@@ -7,6 +7,7 @@
 import type { SharedKeyCache } from '../../store/redis/key-cache.ts';
 import type { Fetcher } from '../fetch/fetcher.ts';
 import type { VerificationKey } from '../keys/key.ts';
+import type { HashOf } from './branches.ts';
 import type { DenyList } from './deny-list.ts';
 import type { ParsedKeyId } from './did-url.ts';
 import type { PurgeReason } from './events.ts';
@@ -152,6 +153,8 @@ export interface Resolver {
    * from then on no RPC node that is behind it. To be called again when the chain's head falls below it.
    */
   watchedFrom(chainId: number, blockNumber: number): void;
+  /** The watcher has followed the chain up to this block, and told all that it changed. */
+  followed(chainId: number, blockNumber: number, hashOf: HashOf): void;
   /** An earlier run had followed the chain to this block: what begins below it now may be another branch. */
   followedTo(chainId: number, blockNumber: number): void;
   /** To be called now and then for each DID that has something open: `onRevoked` tells when its keys no longer stand. */

@@ -81,3 +81,11 @@ export class WatchedChains {
     return new DidError('did_stale', `the watcher lags behind the chain: ${sight}`);
   }
 }
+
+/**
+ * Whether every node knows from an event alone whom it concerns. Of the others only those who have read them do, so what
+ * another node shared may be older than a change that this one heard of without knowing whose it was.
+ */
+export function isNamedByEvents({ kind, id }: ChainSubject): boolean {
+  return kind === 'erc8004' || (kind === 'ethr' && id.length === 42);
+}
