@@ -17,10 +17,9 @@ import { createKeyMemory, type KeyMemory, type ResolvedKey } from './key-memory.
 import type { ChainChange, ChainReader, ChainSubject } from './ports.ts';
 import { type AheadOutcome, ReadAhead } from './read-ahead.ts';
 import type { FindOptions, ResolverBounds, ResolverOptions } from './resolver.ts';
-import { markOf, openPurge, type PurgeMessage, sealPurge } from './sealed.ts';
+import { openPurge, type PurgeMessage, pointOf, sealPurge } from './sealed.ts';
 import type { WatcherReport } from './staleness.ts';
 import { isNamedByEvents, WatchedChains } from './watched-chains.ts';
-import type { ChangePoint } from './withdrawals.ts';
 
 /** Documents read ahead: of those who call often here, and of those who did before a restart. */
 const AHEAD_MAX = 2_048;
@@ -129,6 +128,12 @@ export class ChainKeys implements KeyClass {
       published: null,
       chain: { id: subject.chainId, blockNumber, blockHash },
     };
+  }
+
+  /** While nobody sees the chain no revocation is heard: what is open then is asked about, and told that nobody can say. */
+  async recheck({ did, subject: name }: ParsedKeyId): Promise<void> {
+    const subject = this.#chains.subjectOf(name);
+    if (subject !== null && this.#chains.sight(subject.chainId) === 'lost') this.#tools.announce(did);
   }
 
   forget(did: string): void {
@@ -383,11 +388,6 @@ export class ChainKeys implements KeyClass {
   #isLive({ chainId }: ChainSubject): boolean {
     return this.#chains.sight(chainId) === 'live';
   }
-}
-
-function pointOf(message: PurgeMessage): ChangePoint {
-  const { kind, chainId, blockNumber } = message;
-  return { kind, chainId, blockNumber, mark: markOf(message) };
 }
 
 function elsewhere({ did }: ParsedKeyId): DidError {

@@ -7,6 +7,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { type ChainDocument, DOCUMENT_KEYS_MAX, type DocumentKey } from './document.ts';
 import type { KeyMaterial } from './key-import.ts';
 import type { SubjectChange } from './ports.ts';
+import type { ChangePoint } from './withdrawals.ts';
 
 /** The secret is an HMAC-SHA256 key: shorter than its output would be weaker than the hash. */
 export const SEAL_SECRET_BYTES_MIN = 32;
@@ -104,9 +105,15 @@ export function openPurge(secret: Uint8Array, text: string): PurgeMessage | null
 }
 
 /** Tells a change from every other of its DID. */
-export function markOf(message: PurgeMessage): string {
+function markOf(message: PurgeMessage): string {
   const { kind, safe, blockNumber, blockHash, fragment } = message;
   return `${kind}:${safe}:${blockNumber}:${blockHash}:${fragment}`;
+}
+
+/** The change that a purge is for. */
+export function pointOf(message: PurgeMessage): ChangePoint {
+  const { kind, chainId, blockNumber } = message;
+  return { kind, chainId, blockNumber, mark: markOf(message) };
 }
 
 function open(secret: Uint8Array, context: string, did: string, text: string): unknown {

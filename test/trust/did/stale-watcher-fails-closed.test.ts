@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { CHAIN_ID, codeOf, newIdentity, newWorld, slot, type World } from './world.ts';
+import { CHAIN_ID, codeOf, didOf, keyIdOf, newIdentity, newWorld, slot, type World } from './world.ts';
 
 async function worldWithKeyInMemory(watched = true): Promise<World> {
   const world = newWorld({ watched });
@@ -47,6 +47,19 @@ describe('while the watcher lags', () => {
     world.resolver.setStaleness(CHAIN_ID, { lagMs: 0, connected: false });
     expect((await world.find(1)).freshUntilMs).toBe(world.nowMs + 30_000);
   });
+});
+
+it('what is open is closed once nobody sees the chain, and not before', async () => {
+  const world = await worldWithKeyInMemory();
+  const { key } = await world.find(1);
+  const answers: Promise<boolean>[] = [];
+  world.resolver.onRevoked((_did, stillValid) => answers.push(stillValid(keyIdOf(1).text, key.thumbprint)));
+  world.resolver.setStaleness(CHAIN_ID, { lagMs: 59_000, connected: false });
+  await world.resolver.recheck(didOf(1));
+  expect(answers).toEqual([]);
+  world.resolver.setStaleness(CHAIN_ID, { lagMs: 60_001, connected: false });
+  await world.resolver.recheck(didOf(1));
+  expect(await Promise.all(answers)).toEqual([false]);
 });
 
 it('without any watcher unsafe methods are served only within the bound after the start', async () => {
