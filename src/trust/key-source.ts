@@ -271,6 +271,8 @@ export function openKeySource(options: KeySourceOptions): KeySource {
     };
     void watcher.ready.then(begin, () => undefined);
   }
+  // At once: until a watcher has caught up, nothing is vouched for, and nobody served.
+  report();
   const timer = setInterval(report, REPORT_MS);
   return {
     resolver,

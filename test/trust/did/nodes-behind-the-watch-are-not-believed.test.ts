@@ -107,6 +107,15 @@ describe('a chain whose head falls', () => {
     }
   });
 
+  it('is not read before the watch has begun', async () => {
+    const keys = follow(chain);
+    try {
+      expect(await codeOf(() => keys.resolver.find(keyId, { safeMethod: true }))).toBe('did_stale');
+    } finally {
+      await keys.close();
+    }
+  });
+
   it('gives no revoked key back while its node merely lags, for however long', async () => {
     await chain.owner.revokeKey(agentId, 'main');
     const keys = follow(chain);
