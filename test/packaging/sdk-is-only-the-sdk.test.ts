@@ -7,8 +7,8 @@ import { installedPackage } from '../support/packed.ts';
 
 /** Minified, not compressed. What it weighs is printed; who makes it grow past this should know why. */
 const BYTES_MAX = 72 * 1024;
-/** `docs/sdk.md` says 22 KB. */
-const COMPRESSED_MAX = 24 * 1024;
+/** `docs/sdk.md` says 24 KB. */
+const COMPRESSED_MAX = 25 * 1024;
 const PACK_TIMEOUT_MS = 240_000;
 const ENTRIES = ['index', 'fastify', 'express', 'hono'];
 /** Rooms of the SDK, and what it shares with the gateway. */
