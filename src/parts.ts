@@ -63,6 +63,7 @@ export async function openParts(
     clusterSecret: env.clusterSecret,
     pollIntervalMs: env.chainPollIntervalMs,
     allowPrivateHosts: env.allowPrivateDidHosts,
+    chainsMayBeginAnew: env.sageEnv === 'development',
     database,
     log,
     now: Date.now,

@@ -59,6 +59,8 @@ export interface KeySourceOptions {
   /** CLUSTER_SECRET: authenticates keys in the shared tier. Null when nothing is shared, where any key will do. */
   readonly clusterSecret: string | null;
   readonly pollIntervalMs: number;
+  /** SAGE_ENV=development: chains are restarted from their beginning. */
+  readonly chainsMayBeginAnew: boolean;
   /** ALLOW_PRIVATE_DID_HOSTS: hosts of documents may have addresses that are not public. */
   readonly allowPrivateHosts: boolean;
   /** What is kept over restarts: how far each chain was followed, what was taken away there, who called most often. */
@@ -158,6 +160,7 @@ function watch({ chain, names, resolver, tombstones, ageNow }: Watching, options
     log: options.log,
     now: ageNow,
     ...(checkpoint === undefined ? {} : { checkpoint }),
+    mayBeginAnew: options.chainsMayBeginAnew,
     onChanged,
     onHead(head) {
       if (head.number < watchedFrom) {

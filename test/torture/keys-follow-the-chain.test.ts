@@ -102,6 +102,7 @@ beforeAll(async () => {
     clusterSecret: null,
     pollIntervalMs: 50,
     allowPrivateHosts: false,
+    chainsMayBeginAnew: true,
     log: { info: () => undefined, warn: () => undefined },
     now: Date.now,
     monotonicNow: () => performance.now(),

@@ -41,6 +41,11 @@ export interface FollowerOptions {
   readonly finality: Finality;
   /** The block up to which an earlier run has followed, if that is known. */
   readonly loadCheckpoint: () => Promise<BlockRef | undefined> | BlockRef | undefined;
+  /**
+   * Whether a head below what was followed may be another chain's, as when a development chain is restarted. Where it may
+   * not, the node lags, and nothing is vouched for until it has caught up.
+   */
+  readonly mayBeginAnew: boolean;
   readonly onChanged: (change: RegistryChange) => void;
   /** A block has been followed: its changes are all reported. */
   readonly onTip: (tip: BlockRef) => void;
@@ -306,7 +311,10 @@ async function logsSince(
   return undefined;
 }
 
-/** The first block whose events were not reported yet; undefined when there is no telling. */
+/**
+ * The first block whose events were not reported yet; undefined when there is no telling.
+ * @throws ChainError `rpc_stale` for a node that lags behind an earlier run
+ */
 async function beginningAfter(
   { ring, options }: Following,
   batch: Batch,
@@ -318,7 +326,12 @@ async function beginningAfter(
     const starts = options.registries.map((registry) => registry.fromBlock);
     return starts.includes(undefined) ? undefined : Math.min(...(starts as number[]), head.number);
   }
-  if (known.number > head.number) return undefined;
+  if (known.number > head.number) {
+    if (options.mayBeginAnew) return undefined;
+    throw new ChainError('rpc_stale', {
+      detail: `block ${head.number}, followed before was ${known.number}`,
+    });
+  }
   const [answer] = await batch([getBlockCall(known.number)]);
   const block = resultOf(answer, 'eth_getBlockByNumber');
   return block !== null && parseHeader(block).hash === known.hash ? known.number + 1 : undefined;

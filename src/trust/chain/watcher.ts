@@ -29,6 +29,8 @@ export interface WatcherOptions {
   /** In memory when left out: after a restart the registries are then reset. */
   readonly checkpoint?: Checkpoint;
   readonly finality?: Finality;
+  /** Whether the chain may be restarted from its beginning; of others a low head means that the node lags. */
+  readonly mayBeginAnew: boolean;
   readonly log: WatcherLog;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -104,10 +106,17 @@ interface Watching {
 export function startWatcher(options: WatcherOptions): Watcher {
   assertRpcUrls(options.urls);
   const saver = createSaver(options.checkpoint, options.log);
+  let before: BlockRef | undefined;
+  // Loaded once: other nodes that share it go on, and one that is always a block behind them would never begin.
+  const loadCheckpoint = async (): Promise<BlockRef | undefined> => {
+    before ??= await options.checkpoint?.load();
+    return before;
+  };
   const follower = createFollower({
     registries: options.registries,
     finality: options.finality ?? 'safe',
-    loadCheckpoint: () => options.checkpoint?.load(),
+    loadCheckpoint,
+    mayBeginAnew: options.mayBeginAnew,
     onChanged: guarded(options.onChanged, options.log),
     onTip(tip) {
       watching.headAtMs = options.now();
@@ -184,7 +193,7 @@ async function run(watching: Watching): Promise<void> {
     }
     // Every node answers, every one is behind, and none is at a block that was followed, which a node that merely lags
     // would be: it is the chain that began anew, as a development chain does.
-    if (behind === options.urls.length) watching.follower.forget();
+    if (options.mayBeginAnew && behind === options.urls.length) watching.follower.forget();
     const delayMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** attempt);
     if (delayMs < BACKOFF_MAX_MS) attempt += 1;
     const jitteredMs = delayMs * (0.5 + 0.5 * (options.random ?? Math.random)());

@@ -87,6 +87,7 @@ export function observe(
       check();
     });
   const watcher = startWatcher({
+    mayBeginAnew: true,
     chainId: 31337,
     now: Date.now,
     random: () => 0,

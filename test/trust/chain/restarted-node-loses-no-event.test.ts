@@ -57,19 +57,30 @@ test('what happened while the node was away, and right after it came back, is re
   rmSync(folder, { recursive: true });
 });
 
-test('a node that crashed and came back with an older chain resets the registry', async () => {
+test.each([
+  ['resets the registry where chains may begin anew', true],
+  ['vouches for nothing where they may not', false],
+])('a node that crashed and came back with an older chain %s', async (_what, mayBeginAnew) => {
   const chain = await startChain();
   await chain.anvil.mine(5);
   await using seen = observe({
     urls: [chain.anvil.wsUrl],
     registries: [{ address: chain.registry, fromBlock: 0 }],
+    mayBeginAnew,
+    random: () => 0,
   });
   await seen.watcher.ready;
   chain.owner.close();
   await chain.anvil.kill();
   const back = await startAnvil({ port: chain.anvil.port });
-  await seen.seen((change) => change.kind === 'reset');
-  await back.mine();
-  await seen.followed(1);
+  if (mayBeginAnew) {
+    await seen.seen((change) => change.kind === 'reset');
+    await back.mine();
+    await seen.followed(1);
+  } else {
+    const stale = () => seen.warnings.filter((line) => line.includes('is behind a block')).length;
+    await expect.poll(stale, { interval: 10, timeout: 10_000 }).toBeGreaterThan(1);
+    expect(seen.changes.filter((change) => change.kind === 'reset')).toEqual([]);
+  }
   await back.stop();
 });

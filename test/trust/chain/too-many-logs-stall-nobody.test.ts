@@ -91,6 +91,7 @@ test('nor are many blocks together, over a socket that ends with too large an an
     registries: [{ address: chain.registry, fromBlock: 0 }],
     finality: 'safe',
     loadCheckpoint: () => undefined,
+    mayBeginAnew: false,
     onChanged: (change) => changes.push(change),
     onTip: () => undefined,
   });

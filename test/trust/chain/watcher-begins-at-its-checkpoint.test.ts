@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { BlockRef } from '../../../src/trust/chain/blocks.ts';
-import { observe, someKey, startChain } from './fixture.ts';
+import { observe, someKey, startChain, startNode } from './fixture.ts';
 
 test('a restart reports what it missed and resets nothing; a checkpoint of another chain resets', async () => {
   await using chain = await startChain();
@@ -38,6 +38,45 @@ test('a restart reports what it missed and resets nothing; a checkpoint of anoth
   await third.watcher.ready;
   expect(third.changes[0]).toMatchObject({ kind: 'reset', registry });
   await third.watcher.close();
+});
+
+test('a node that is behind the checkpoint is waited for, and gives nothing back that was revoked up to there', async () => {
+  await using chain = await startChain();
+  const { owner, anvil, registry } = chain;
+  const { agentId } = await owner.registerAgent({ keys: { main: someKey() } });
+  const old = await anvil.call('eth_getBlockByNumber', 'latest', false);
+  const { blockNumber } = await owner.revokeKey(agentId, 'main');
+  const { hash } = (await anvil.call('eth_getBlockByNumber', 'latest', false)) as { hash: string };
+  let lagging = true;
+  await using node = await startNode(
+    (call) => (lagging && call.params[0] === 'latest' ? { id: call.id, result: old } : undefined),
+    anvil.httpUrl,
+  );
+  let loads = 0;
+  const checkpoint = {
+    load() {
+      loads += 1;
+      // Others who share it go on.
+      return { number: blockNumber + loads - 1, hash };
+    },
+    save: () => undefined,
+  };
+  await using seen = observe({
+    urls: [node.url],
+    registries: [{ address: registry }],
+    checkpoint,
+    mayBeginAnew: false,
+    random: () => 0,
+  });
+  await expect.poll(() => seen.warnings.length, { interval: 5 }).toBeGreaterThan(2);
+  expect(new Set(seen.warnings)).toEqual(
+    new Set([expect.stringContaining('is behind a block that is known')]),
+  );
+  expect(seen.changes).toEqual([]);
+  lagging = false;
+  await seen.watcher.ready;
+  expect(seen.changes.map((change) => change.kind)).not.toContain('reset');
+  expect(loads).toBe(1);
 });
 
 test('without a checkpoint, fromBlock makes it tell the whole history', async () => {

@@ -29,6 +29,7 @@ beforeAll(async () => {
     clusterSecret: null,
     pollIntervalMs: 50,
     allowPrivateHosts: false,
+    chainsMayBeginAnew: true,
     log: { info: () => undefined, warn: () => undefined },
     now: () => Date.now() + wallAheadMs,
     monotonicNow: () => performance.now() + monotonicAheadMs,

@@ -117,6 +117,7 @@ it('on a real chain, between two looks of the watcher', async () => {
     clusterSecret: null,
     pollIntervalMs: 1_500,
     allowPrivateHosts: false,
+    chainsMayBeginAnew: true,
     log: { info: () => undefined, warn: () => undefined },
     now: Date.now,
     monotonicNow: () => performance.now(),

@@ -71,6 +71,7 @@ function follow({ anvil, registry }: TestChain): KeySource {
     clusterSecret: null,
     pollIntervalMs: 50,
     allowPrivateHosts: false,
+    chainsMayBeginAnew: true,
     log: { info: () => undefined, warn: () => undefined },
     now: Date.now,
     monotonicNow: () => performance.now(),

@@ -52,6 +52,7 @@ it('on a real chain a key is served once it is safe, from memory then, and ends 
       };
     });
   const watcher = startWatcher({
+    mayBeginAnew: false,
     urls: [anvil.wsUrl],
     chainId,
     registries: [{ address: registry }],
