@@ -22,9 +22,12 @@ export interface StalenessBounds {
   readonly maxSafeHeadLagMs: number;
 }
 
+const COMPARED_MS = 100;
+
 /**
  * A clock for ages: it goes on by as much as the one of its two that went further since it was last read. A wall clock that
- * is set back would make what is old look new, and a monotonic one stands still while the machine sleeps.
+ * is set back would make what is old look new, and a monotonic one stands still while the machine sleeps. The two are
+ * compared over no less than `COMPARED_MS`, or their different grains would add up.
  */
 export function createAgeClock(now: () => number, monotonicNow: () => number): () => number {
   let wallMs = now();
@@ -32,7 +35,9 @@ export function createAgeClock(now: () => number, monotonicNow: () => number): (
   let ageMs = wallMs;
   return () => {
     const [nextWallMs, nextMonotonicMs] = [now(), monotonicNow()];
-    ageMs += Math.max(0, nextWallMs - wallMs, nextMonotonicMs - monotonicMs);
+    const wentMs = Math.max(0, nextWallMs - wallMs, nextMonotonicMs - monotonicMs);
+    if (wentMs < COMPARED_MS && nextWallMs >= wallMs) return ageMs + wentMs;
+    ageMs += wentMs;
     wallMs = nextWallMs;
     monotonicMs = nextMonotonicMs;
     return ageMs;

@@ -78,3 +78,15 @@ it('ages grow by whichever clock went further, and never shrink', () => {
   wallMs += HOUR_MS;
   expect(now()).toBe(1_000_020 + HOUR_MS);
 });
+
+it('ages go no faster for being asked often, though the two clocks tick differently', () => {
+  let us = 0;
+  const now = createAgeClock(
+    () => Math.floor(us / 1_000),
+    () => us / 1_000,
+  );
+  const startMs = now();
+  for (; us <= 10_000_000; us += 130) now();
+  expect(now() - startMs).toBeGreaterThan(9_990);
+  expect(now() - startMs).toBeLessThan(10_110);
+});
