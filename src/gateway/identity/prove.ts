@@ -1,6 +1,6 @@
 /**
- * Which of a request's claims is true: the first whose key can be had and whose signature verifies. Whatever else stands
- * in the request, however many look-ups it takes and whatever hangs, denies no good one.
+ * Which of a request's claims is true: the first whose key can be had and whose signature verifies. What else stands in
+ * the request denies no good one.
  */
 import { setImmediate as breathe } from 'node:timers/promises';
 import { DidError } from '../../trust/did/errors.ts';
@@ -124,9 +124,9 @@ interface Answered {
 }
 
 /**
- * Those whose keys are here in their order, then the others as their keys come: look-ups go on side by side, so that a
- * name that hangs keeps no other waiting. Other requests have their turn before each check: bad signatures cost whoever
- * brings them more than they cost others.
+ * In their order, so that the caller of a message is the same however often it is sent and whatever memory holds. While one
+ * key is waited for the others are looked up too: together they take as long as the slowest. Other requests have their turn
+ * before each check: bad signatures cost whoever brings them more than they cost others.
  * @throws when none is true, the reason of the first
  */
 async function proveSome(
@@ -135,7 +135,12 @@ async function proveSome(
   ports: IdentityPorts,
 ): Promise<Proven> {
   const reasons = new Map<Claim, unknown>();
-  const coming = new Map<Claim, Promise<Answered>>();
+  const asked = new Map<Claim, Answered | Promise<Answered>>();
+  const answerOf = (claim: Claim): Answered | Promise<Answered> => {
+    const answer = asked.get(claim) ?? ask(claimant, claim, ports);
+    asked.set(claim, answer);
+    return answer;
+  };
   const check = async ({ claim, key, fault }: Answered): Promise<Proven | null> => {
     try {
       if (key === null) throw fault;
@@ -147,19 +152,9 @@ async function proveSome(
     }
   };
   for (const claim of claims) {
-    const asked = ask(claimant, claim, ports);
-    if (asked instanceof Promise) {
-      coming.set(claim, asked);
-      continue;
-    }
-    const proven = await check(asked);
-    if (proven !== null) return proven;
-    await breathe();
-  }
-  while (coming.size > 0) {
-    const next = await Promise.race(coming.values());
-    coming.delete(next.claim);
-    const proven = await check(next);
+    const answer = answerOf(claim);
+    if (answer instanceof Promise) for (const other of claims) void answerOf(other);
+    const proven = await check(await answer);
     if (proven !== null) return proven;
     await breathe();
   }
