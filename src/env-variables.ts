@@ -112,6 +112,9 @@ export const GROUPS = {
       'Endpoints; prefix each with `eip155:<chainId>=` when there are several chains. With several of a chain two must agree on every key (three are asked at once); the first is watched, the others stand in.',
       'ws://127.0.0.1:8545',
     ),
+    CHAINS_MAY_BEGIN_ANEW: flag(
+      'Whether a chain whose head is far below what was followed was restarted, as chains for development are (always believed with `SAGE_ENV=development`). Else its node lags, and is waited for.',
+    ),
     CHAIN_POLL_INTERVAL_MS: integer(
       1_000,
       50,

@@ -54,6 +54,8 @@ export interface Env {
   /** Whether documents may be fetched from private addresses, for DID methods that fetch. */
   readonly allowPrivateDidHosts: boolean;
   readonly identifiersOpen: boolean;
+  /** Whether chains are restarted from their beginning, as those for development are. */
+  readonly chainsMayBeginAnew: boolean;
 }
 
 export interface OidcSettings {
@@ -167,12 +169,13 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
   if (databaseUrl !== null) read.url('DATABASE_URL', databaseUrl, ['postgres:', 'postgresql:']);
   const otlpEndpoint = read.text('OTEL_EXPORTER_OTLP_ENDPOINT');
   if (otlpEndpoint !== null) read.url('OTEL_EXPORTER_OTLP_ENDPOINT', otlpEndpoint, ['http:', 'https:']);
+  const sageEnv = read.choice('SAGE_ENV', ['production', 'development']);
   const env: Env = {
     host,
     port: read.integer('PORT'),
     tls: readTls(read),
     publicOrigins: readOrigins(read, 'PUBLIC_ORIGINS'),
-    sageEnv: read.choice('SAGE_ENV', ['production', 'development']),
+    sageEnv,
     trustedProxies: read.text('TRUSTED_PROXIES') ?? '',
     configFile: read.textOr('CONFIG_FILE'),
     dataDir: read.textOr('DATA_DIR'),
@@ -207,6 +210,7 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
     oidc: readOidc(read),
     allowPrivateDidHosts: read.flag('ALLOW_PRIVATE_DID_HOSTS'),
     identifiersOpen: read.flag('IDENTIFIERS_OPEN'),
+    chainsMayBeginAnew: read.flag('CHAINS_MAY_BEGIN_ANEW') || sageEnv === 'development',
   };
   checkSafety(env, read.faults);
   if (read.faults.length > 0) throw new EnvError(read.faults);

@@ -63,7 +63,7 @@ export async function openParts(
     clusterSecret: env.clusterSecret,
     pollIntervalMs: env.chainPollIntervalMs,
     allowPrivateHosts: env.allowPrivateDidHosts,
-    chainsMayBeginAnew: env.sageEnv === 'development',
+    chainsMayBeginAnew: env.chainsMayBeginAnew,
     database,
     log,
     now: Date.now,

@@ -93,7 +93,10 @@ async function forbidBrowsers(app: FastifyInstance, overTls: boolean): Promise<v
   });
 }
 
-/** Every guarded route, in scopes of their own, so that none can be added without the guard. */
+/**
+ * Every guarded route, in scopes of their own, so that none can be added without the guard; and DIDs resolved for everybody,
+ * where IDENTIFIERS_OPEN says so.
+ */
 async function addGuarded(app: FastifyInstance, options: OperatorOptions): Promise<void> {
   const { database, addressOf, log, now } = options;
   const access = await openAccess(options.access, { database, addressOf, log, now });

@@ -59,7 +59,7 @@ export interface KeySourceOptions {
   /** CLUSTER_SECRET: authenticates keys in the shared tier. Null when nothing is shared, where any key will do. */
   readonly clusterSecret: string | null;
   readonly pollIntervalMs: number;
-  /** SAGE_ENV=development: chains are restarted from their beginning. */
+  /** CHAINS_MAY_BEGIN_ANEW: chains are restarted from their beginning. */
   readonly chainsMayBeginAnew: boolean;
   /** ALLOW_PRIVATE_DID_HOSTS: hosts of documents may have addresses that are not public. */
   readonly allowPrivateHosts: boolean;

@@ -11,10 +11,10 @@ import { encodeKeySlot, metadataKeyOf } from '../../src/trust/chain/key-slot.ts'
 import { createRpc, type Rpc } from '../../src/trust/chain/rpc.ts';
 import { agentDid, parseKeyId } from '../../src/trust/did/did-url.ts';
 import { DidError } from '../../src/trust/did/errors.ts';
-import { type KeySource, openKeySource } from '../../src/trust/key-source.ts';
+import type { KeySource } from '../../src/trust/key-source.ts';
 import { importMultikey } from '../../src/trust/keys/import.ts';
 import { until } from '../support/gateway.ts';
-import { someKey, startChain, type TestChain } from '../trust/chain/fixture.ts';
+import { followKeys, someKey, startChain, type TestChain } from '../trust/chain/fixture.ts';
 import { report, SEED, tally, times } from './support/run.ts';
 
 const AGENTS = 4;
@@ -87,26 +87,7 @@ beforeAll(async () => {
   await chain.anvil.mine(2 * REORG_DEPTH_MAX);
   wire = await openWire(chain.anvil.port);
   rpc = createRpc({ urls: [chain.anvil.httpUrl], chainId: CHAIN_ID });
-  keys = openKeySource({
-    chains: [
-      {
-        id: CHAIN_ID,
-        urls: [`ws://127.0.0.1:${wire.port}`],
-        registries: [{ kind: 'erc8004', address: chain.registry, fromBlock: 0 }],
-        // A key counts at once, and may so be taken away by a reorganisation.
-        finality: { confirmations: 0 },
-      },
-    ],
-    configured: () => undefined,
-    shared: null,
-    clusterSecret: null,
-    pollIntervalMs: 50,
-    allowPrivateHosts: false,
-    chainsMayBeginAnew: true,
-    log: { info: () => undefined, warn: () => undefined },
-    now: Date.now,
-    monotonicNow: () => performance.now(),
-  });
+  keys = followKeys(chain, { url: `ws://127.0.0.1:${wire.port}` });
 });
 afterAll(async () => {
   await keys.close();

@@ -10,6 +10,7 @@ import {
   type RegistryWriter,
 } from '../../../src/trust/chain/registry.ts';
 import { startWatcher, type Watcher, type WatcherOptions } from '../../../src/trust/chain/watcher.ts';
+import { type KeySource, type KeySourceOptions, openKeySource } from '../../../src/trust/key-source.ts';
 import { startAnvil, type TestAnvil } from '../../support/anvil.ts';
 
 export interface TestChain extends AsyncDisposable {
@@ -44,6 +45,40 @@ export async function startChain(options: Parameters<typeof startAnvil>[0] = {})
       await anvil.stop();
     },
   };
+}
+
+/** Keys that are read from the chain and follow it, by themselves: no database, no Redis. */
+export function followKeys(
+  { anvil, registry }: Pick<TestChain, 'anvil' | 'registry'>,
+  { url = anvil.wsUrl, confirmations = 0, ...change }: Partial<KeySourceOptions> & FollowedAs = {},
+): KeySource {
+  return openKeySource({
+    chains: [
+      {
+        id: anvil.chainId,
+        urls: [url],
+        registries: [{ kind: 'erc8004', address: registry, fromBlock: 0 }],
+        finality: { confirmations },
+      },
+    ],
+    configured: () => undefined,
+    shared: null,
+    clusterSecret: null,
+    pollIntervalMs: 50,
+    allowPrivateHosts: false,
+    chainsMayBeginAnew: true,
+    log: { info: () => undefined, warn: () => undefined },
+    now: Date.now,
+    monotonicNow: () => performance.now(),
+    ...change,
+  });
+}
+
+interface FollowedAs {
+  /** Of the node; by default its WebSocket. */
+  readonly url?: string;
+  /** With none a key counts at once, and may be taken away by a reorganisation. */
+  readonly confirmations?: number;
 }
 
 /** A slot with a fresh Ed25519 multikey that stands in `authentication`. */

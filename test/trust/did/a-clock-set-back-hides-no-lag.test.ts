@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { agentDid, parseKeyId } from '../../../src/trust/did/did-url.ts';
 import { createAgeClock } from '../../../src/trust/did/staleness.ts';
-import { type KeySource, openKeySource } from '../../../src/trust/key-source.ts';
+import type { KeySource } from '../../../src/trust/key-source.ts';
 import { until } from '../../support/gateway.ts';
-import { someKey, startChain, type TestChain } from '../chain/fixture.ts';
+import { followKeys, someKey, startChain, type TestChain } from '../chain/fixture.ts';
 import { codeOf } from './world.ts';
 
 const HOUR_MS = 3_600_000;
@@ -15,22 +15,7 @@ let monotonicAheadMs = 0;
 
 beforeAll(async () => {
   chain = await startChain();
-  keys = openKeySource({
-    chains: [
-      {
-        id: chain.anvil.chainId,
-        urls: [chain.anvil.wsUrl],
-        registries: [{ kind: 'erc8004', address: chain.registry, fromBlock: 0 }],
-        finality: { confirmations: 0 },
-      },
-    ],
-    configured: () => undefined,
-    shared: null,
-    clusterSecret: null,
-    pollIntervalMs: 50,
-    allowPrivateHosts: false,
-    chainsMayBeginAnew: true,
-    log: { info: () => undefined, warn: () => undefined },
+  keys = followKeys(chain, {
     now: () => Date.now() + wallAheadMs,
     monotonicNow: () => performance.now() + monotonicAheadMs,
   });

@@ -2,9 +2,8 @@ import { expect, it } from 'vitest';
 import type { SharedKeyCache } from '../../../src/store/redis/key-cache.ts';
 import { sharedKey } from '../../../src/trust/did/chain-documents.ts';
 import { agentDid, parseKeyId } from '../../../src/trust/did/did-url.ts';
-import { openKeySource } from '../../../src/trust/key-source.ts';
 import { until } from '../../support/gateway.ts';
-import { someKey, startChain } from '../chain/fixture.ts';
+import { followKeys, someKey, startChain } from '../chain/fixture.ts';
 import { CHAIN_ID, codeOf, didOf, newIdentity, newWorld, settled, slot, type World } from './world.ts';
 
 const hashOf = (blockNumber: number): string => `0x${blockNumber.toString(16).padStart(64, '0')}`;
@@ -102,26 +101,7 @@ it('on a real chain, between two looks of the watcher', async () => {
   await using chain = await startChain();
   const { chainId, httpUrl } = chain.anvil;
   await chain.anvil.mine(10);
-  const keys = openKeySource({
-    chains: [
-      {
-        id: chainId,
-        urls: [httpUrl],
-        registries: [{ kind: 'erc8004', address: chain.registry, fromBlock: 0 }],
-        // A key counts at once, and may so be taken away by a reorganisation.
-        finality: { confirmations: 0 },
-      },
-    ],
-    configured: () => undefined,
-    shared: null,
-    clusterSecret: null,
-    pollIntervalMs: 1_500,
-    allowPrivateHosts: false,
-    chainsMayBeginAnew: true,
-    log: { info: () => undefined, warn: () => undefined },
-    now: Date.now,
-    monotonicNow: () => performance.now(),
-  });
+  const keys = followKeys(chain, { url: httpUrl, pollIntervalMs: 1_500 });
   try {
     await until(() => keys.chains()[0]?.state.connected, 'the watch has begun');
     const { agentId } = await chain.owner.registerAgent({ keys: { main: someKey() } });

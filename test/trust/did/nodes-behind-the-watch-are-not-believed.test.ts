@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { WatcherState } from '../../../src/trust/chain/watcher.ts';
 import { agentDid, type ParsedKeyId, parseKeyId } from '../../../src/trust/did/did-url.ts';
-import { type KeySource, openKeySource } from '../../../src/trust/key-source.ts';
+import type { KeySource } from '../../../src/trust/key-source.ts';
 import { until } from '../../support/gateway.ts';
-import { someKey, startChain, type TestChain } from '../chain/fixture.ts';
+import { followKeys, someKey, startChain, type TestChain } from '../chain/fixture.ts';
 import { CHAIN_ID, codeOf, newIdentity, newWorld, settled, slot, type World } from './world.ts';
 
 /** A process that begins at block 100, and whose reads reach a node that is at another one. */
@@ -56,27 +56,7 @@ describe('what changed before this process watched is told by no event', () => {
 });
 
 /** Follows a chain from wherever it stands. */
-function follow({ anvil, registry }: TestChain): KeySource {
-  return openKeySource({
-    chains: [
-      {
-        id: anvil.chainId,
-        urls: [anvil.wsUrl],
-        registries: [{ kind: 'erc8004', address: registry, fromBlock: 0 }],
-        finality: { confirmations: 20 },
-      },
-    ],
-    configured: () => undefined,
-    shared: null,
-    clusterSecret: null,
-    pollIntervalMs: 50,
-    allowPrivateHosts: false,
-    chainsMayBeginAnew: true,
-    log: { info: () => undefined, warn: () => undefined },
-    now: Date.now,
-    monotonicNow: () => performance.now(),
-  });
-}
+const follow = (chain: TestChain): KeySource => followKeys(chain, { confirmations: 20 });
 
 describe('a chain whose head falls', () => {
   let chain: TestChain;
